@@ -1,0 +1,36 @@
+# Every verb only calls scripts/vigil, which works without make as well. Arguments: make run ARGS="--port 9000"
+
+.PHONY: help setup demo run test unit check fmt bench bench-sweep lock
+
+help:
+	@scripts/vigil help
+
+setup:
+	@scripts/vigil setup
+
+demo:
+	@scripts/vigil demo $(ARGS)
+
+run:
+	@scripts/vigil run $(ARGS)
+
+test:
+	@scripts/vigil test
+
+unit:
+	@scripts/vigil unit $(ARGS)
+
+check:
+	@scripts/vigil check
+
+fmt:
+	@scripts/vigil fmt
+
+bench:
+	@scripts/vigil bench $(ARGS)
+
+bench-sweep:
+	@scripts/vigil bench-sweep $(ARGS)
+
+lock:
+	@scripts/vigil lock
