@@ -1,0 +1,76 @@
+"""Settings are read strictly, and a mistake is one sentence."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from vigil import environment
+
+
+def test_an_empty_number_keeps_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIGIL_SAMPLE", "")
+    assert environment.whole("VIGIL_SAMPLE", default=7) == 7
+
+
+@pytest.mark.parametrize("text", ["ten", "1.5", "-1", "99999999999"])
+def test_a_wrong_number_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("VIGIL_SAMPLE", text)
+    with pytest.raises(ImproperlyConfigured, match="VIGIL_SAMPLE"):
+        environment.whole("VIGIL_SAMPLE", default=7)
+
+
+@pytest.mark.parametrize(("text", "means"), [("1", True), ("Yes", True), ("off", False), ("", False)])
+def test_flags_are_words(monkeypatch: pytest.MonkeyPatch, text: str, means: bool) -> None:
+    monkeypatch.setenv("VIGIL_SAMPLE", text)
+    assert environment.flag("VIGIL_SAMPLE") is means
+
+
+def test_a_flag_that_is_neither_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIGIL_SAMPLE", "maybe")
+    with pytest.raises(ImproperlyConfigured, match="neither yes nor no"):
+        environment.flag("VIGIL_SAMPLE")
+
+
+@pytest.mark.parametrize("text", ["change-me", "short"])
+def test_a_placeholder_secret_key_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+    monkeypatch.setenv("SECRET_KEY", text)
+    with pytest.raises(ImproperlyConfigured, match="placeholder or shorter"):
+        environment.secret_key(tmp_path)
+
+
+def test_a_missing_secret_key_is_made_once_and_kept_private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("SECRET_KEY", raising=False)
+    first = environment.secret_key(tmp_path)
+    assert environment.secret_key(tmp_path) == first
+    assert stat.S_IMODE((tmp_path / "secret_key").stat().st_mode) == 0o600
+
+
+def test_a_damaged_secret_key_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("SECRET_KEY", raising=False)
+    (tmp_path / "secret_key").write_text("")
+    with pytest.raises(ImproperlyConfigured, match="damaged"):
+        environment.secret_key(tmp_path)
+
+
+def test_a_socket_is_named_as_celery_names_it() -> None:
+    assert environment.celery_broker("unix:///run/v.sock?db=0") == "redis+socket:///run/v.sock"
+    assert environment.celery_broker("redis://host:6379/0") == "redis://host:6379/0"
+
+
+def test_a_foreign_database_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImproperlyConfigured, match="mysql"):
+        environment.database("mysql://host/name", sqlite_path=tmp_path / "x")
+
+
+def test_postgresql_gets_its_timeouts(tmp_path: Path) -> None:
+    config = environment.database("postgresql://u:p@host:5432/name", sqlite_path=tmp_path / "x")
+    assert config["ENGINE"] == "django.db.backends.postgresql"
+    assert "statement_timeout=5000" in config["OPTIONS"]["options"]  # type: ignore[index]
+
+
+def test_a_table_that_is_not_json_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIGIL_SAMPLE", "restart=/bin/true")
+    with pytest.raises(ImproperlyConfigured, match="not JSON"):
+        environment.table("VIGIL_SAMPLE")

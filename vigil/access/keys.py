@@ -1,0 +1,193 @@
+"""Makes, finds and revokes API keys."""
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F
+
+from vigil.access import scopes as scope_names
+from vigil.access.models import ApiKey, KeyBook
+from vigil.audit import entries
+from vigil.kernel import clock
+from vigil.kernel.errors import FieldError, Invalid
+
+LONGEST_LIFE = timedelta(days=365)
+CACHE_SECONDS = 0.5
+"""A revoked key is refused everywhere within this time plus one request."""
+UNKNOWN_ASKED_EVERY_SECONDS = 0.02
+"""A key made a moment ago opens at once; made-up ones cost at most fifty queries a second."""
+USE_NOTED_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownKey:
+    """What a process remembers of a key."""
+
+    id: int
+    name: str
+    prefix: str
+    digest: str
+    scopes: frozenset[str]
+    targets: tuple[str, ...]
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+def create(
+    *,
+    name: str,
+    scopes: Iterable[str],
+    actor: str,
+    expires_at: datetime | None = None,
+    targets: Iterable[str] = (),
+    at: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """A new key and its plain text, which is stored nowhere: `vgl_<prefix>_<secret>_<checksum>`."""
+    created_at = at if at is not None else clock.now()
+    wanted = scope_names.check(scopes)
+    if not name.strip() or len(name) > 100:
+        message = "A key needs a name of 1 to 100 characters that says who uses it."
+        raise Invalid(message, errors=[FieldError(path="name", message=message)])
+    if expires_at is not None and not created_at < expires_at <= created_at + LONGEST_LIFE:
+        message = "A key expires in the future, within 365 days."
+        raise Invalid(message, errors=[FieldError(path="expires_at", message=message)])
+    prefix = secrets.token_hex(4)
+    body = f"vgl_{prefix}_{secrets.token_urlsafe(32)}"
+    plain = f"{body}_{zlib.crc32(body.encode()):08x}"
+    with transaction.atomic():
+        key = ApiKey.objects.create(
+            name=name.strip(),
+            prefix=prefix,
+            digest=_digest(plain),
+            scopes=sorted(wanted),
+            targets=list(targets),
+            created_at=created_at,
+            created_by=actor,
+            expires_at=expires_at,
+        )
+        entries.write(
+            kind="key.created",
+            subject=f"key:{key.pk}",
+            actor=actor,
+            reason=f"Key {key.name} for {', '.join(sorted(wanted))}.",
+            to_state="active",
+            at=created_at,
+        )
+        _announce_change()
+    return key, plain
+
+
+def revoke(*, key: ApiKey, actor: str, at: datetime, reason: str = "Revoked.") -> bool:
+    """From now on the key opens nothing; False when it was revoked before."""
+    with transaction.atomic():
+        if not ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=at):
+            return False
+        entries.write(
+            kind="key.revoked",
+            subject=f"key:{key.pk}",
+            actor=actor,
+            reason=reason,
+            from_state="active",
+            to_state="revoked",
+            at=at,
+        )
+        _announce_change()
+    return True
+
+
+def find(plain: str, *, at: datetime) -> KnownKey | None:
+    """The live key with this plain text, or None. Costs a query at most twice a second per process."""
+    parts = plain.split("_", 2)
+    if len(parts) != 3 or parts[0] != "vgl" or not plain.isascii() or len(plain) > 100:
+        return None
+    known = _cache.get(parts[1])
+    stored = known.digest if known is not None else "0" * 64
+    if not hmac.compare_digest(_digest(plain), stored) or known is None:
+        return None
+    if known.expires_at is not None and known.expires_at <= at:
+        return None
+    return known
+
+
+def note_use(key: KnownKey, *, at: datetime) -> None:
+    """Remember that the key was used, with at most one write a minute and process."""
+    if _cache.used_lately(key.id, at):
+        return
+    ApiKey.objects.filter(pk=key.id).update(last_used_at=at)
+
+
+def _digest(plain: str) -> str:
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def _announce_change() -> None:
+    KeyBook.objects.get_or_create(pk=1)
+    KeyBook.objects.filter(pk=1).update(version=F("version") + 1)
+
+
+class _Cache:
+    """The live keys of this process, read again when the book's version moved."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._version: int | None = None
+        self._checked = 0.0
+        self._keys: dict[str, KnownKey] = {}
+        self._used: dict[int, datetime] = {}
+
+    def get(self, prefix: str) -> KnownKey | None:
+        with self._lock:
+            age = time.monotonic() - self._checked
+            longest = CACHE_SECONDS if prefix in self._keys else UNKNOWN_ASKED_EVERY_SECONDS
+            if self._version is None or age > longest:
+                self._refresh()
+            return self._keys.get(prefix)
+
+    def _refresh(self) -> None:
+        version = KeyBook.objects.filter(pk=1).values_list("version", flat=True).first() or 0
+        if version != self._version:
+            self._keys = {row.prefix: _known(row) for row in ApiKey.objects.filter(revoked_at__isnull=True)}
+            self._version = version
+        self._checked = time.monotonic()
+
+    def used_lately(self, key_id: int, at: datetime) -> bool:
+        with self._lock:
+            last = self._used.get(key_id)
+            if last is not None and at - last < USE_NOTED_EVERY:
+                return True
+            self._used[key_id] = at
+            return False
+
+    def forget(self) -> None:
+        with self._lock:
+            self._version = None
+            self._used.clear()
+
+
+def _known(row: ApiKey) -> KnownKey:
+    return KnownKey(
+        id=row.pk,
+        name=row.name,
+        prefix=row.prefix,
+        digest=row.digest,
+        scopes=frozenset(row.scopes),
+        targets=tuple(row.targets),
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+    )
+
+
+_cache = _Cache()
+
+
+def forget_cache() -> None:
+    """Read the keys again at the next request: for tests, whose databases change under the process."""
+    _cache.forget()

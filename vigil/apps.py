@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class VigilConfig(AppConfig):
+    name = "vigil"
+    verbose_name = "Vigil"

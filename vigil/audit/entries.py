@@ -1,0 +1,113 @@
+"""Writes and verifies audit entries."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import transaction
+from django.db.models import QuerySet
+
+from vigil.audit.models import Entry
+from vigil.kernel import clock, context
+
+
+def write(
+    *,
+    kind: str,
+    subject: str,
+    actor: str,
+    reason: str,
+    from_state: str = "",
+    to_state: str = "",
+    numbers: Mapping[str, object] | None = None,
+    seq: int | None = None,
+    at: datetime | None = None,
+    request_id: str | None = None,
+) -> Entry:
+    """Append one entry in the caller's transaction.
+
+    `seq` is the subject's own step counter where it has one; None continues the subject's chain. Two writers of one
+    step meet at the unique constraint: the loser gets an IntegrityError and its transaction is gone, as it should be.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise RuntimeError("An audit entry belongs into the transaction of the change it tells of.")
+    previous = Entry.objects.filter(subject=subject).order_by("-seq").only("seq", "digest").first()
+    entry = Entry(
+        subject=subject,
+        seq=seq if seq is not None else (previous.seq + 1 if previous else 1),
+        kind=kind,
+        from_state=from_state,
+        to_state=to_state,
+        actor=actor,
+        reason=reason,
+        numbers=_plain(numbers or {}),
+        request_id=context.request_id() if request_id is None else request_id,
+        at=at if at is not None else clock.now(),
+        previous_digest=previous.digest if previous else "",
+    )
+    entry.digest = digest_of(entry)
+    entry.save(force_insert=True)
+    return entry
+
+
+def of(subject: str) -> QuerySet[Entry]:
+    """A subject's whole story, oldest first."""
+    return Entry.objects.filter(subject=subject).order_by("seq")
+
+
+def shown(entry: Entry) -> dict[str, object]:
+    """An entry as the API shows it."""
+    return {
+        "subject": entry.subject,
+        "seq": entry.seq,
+        "kind": entry.kind,
+        "from": entry.from_state,
+        "to": entry.to_state,
+        "actor": entry.actor,
+        "reason": entry.reason,
+        "numbers": entry.numbers,
+        "request_id": entry.request_id,
+        "at": entry.at,
+    }
+
+
+def digest_of(entry: Entry) -> str:
+    """SHA-256 over the entry's content and the digest before it, hexadecimal."""
+    content = [
+        entry.previous_digest,
+        entry.subject,
+        entry.seq,
+        entry.kind,
+        entry.from_state,
+        entry.to_state,
+        entry.actor,
+        entry.reason,
+        entry.numbers,
+        entry.request_id,
+        entry.at.isoformat(timespec="microseconds"),
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def broken_links(subject: str) -> list[str]:
+    """What is wrong with a subject's chain: gaps, edited entries, wrong links; empty when it verifies."""
+    faults = []
+    digest = ""
+    for expected, entry in enumerate(of(subject), start=1):
+        if entry.seq != expected:
+            faults.append(f"{subject}: entry {expected} is missing (found {entry.seq}).")
+            break
+        if entry.previous_digest != digest:
+            faults.append(f"{subject}: entry {entry.seq} does not follow the one before it.")
+        if entry.digest != digest_of(entry):
+            faults.append(f"{subject}: entry {entry.seq} was changed after it was written.")
+        digest = entry.digest
+    return faults
+
+
+def _plain(numbers: Mapping[str, object]) -> dict[str, object]:
+    """As JSON would give them back, so that the digest is the same when the row is read again."""
+    plain: dict[str, object] = json.loads(json.dumps(dict(numbers), cls=DjangoJSONEncoder))
+    return plain

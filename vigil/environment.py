@@ -1,0 +1,155 @@
+"""Reads settings from the environment and `.env`, and fails with a sentence rather than a traceback."""
+
+import json
+import secrets
+from pathlib import Path
+from urllib.parse import quote, unquote, urlparse
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+
+PLACEHOLDER_KEYS = frozenset({"change-me", "changeme", "secret", "insecure", "django-insecure"})
+"""What people leave in by mistake; a start with one of these is refused."""
+
+
+def flag(name: str, *, default: bool = False) -> bool:
+    """A yes/no setting: 1, true, yes, on or 0, false, no, off."""
+    text = env.str(name, default="").strip().lower()
+    if text == "":
+        return default
+    if text in {"1", "true", "yes", "on"}:
+        return True
+    if text in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name}={text!r} is neither yes nor no; set it to 1 or 0.")
+
+
+def whole(name: str, *, default: int, least: int = 0, most: int = 2**31) -> int:
+    """A whole number within bounds."""
+    text = env.str(name, default="").strip() or str(default)
+    try:
+        number = int(text)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}={text!r} is not a whole number.") from error
+    if not least <= number <= most:
+        raise ImproperlyConfigured(f"{name}={number} is out of range: {least} to {most}.")
+    return number
+
+
+def text(name: str, *, default: str = "") -> str:
+    """Any text; an empty variable counts as not set."""
+    value: str = env.str(name, default="")
+    return value if value != "" else default
+
+
+def names(name: str, *, default: str = "") -> list[str]:
+    """A comma-separated list, blanks dropped."""
+    return [part.strip() for part in text(name, default=default).split(",") if part.strip()]
+
+
+def table(name: str) -> dict[str, str]:
+    """A JSON object from text to text, such as an allow-list of commands."""
+    raw = text(name, default="{}")
+    try:
+        value = json.loads(raw)
+    except json.JSONDecodeError as error:
+        raise ImproperlyConfigured(f'{name} is not JSON ({error}); write it as {{"name": "value"}}.') from error
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        raise ImproperlyConfigured(f'{name} must be a JSON object of texts, such as {{"name": "value"}}.')
+    return value
+
+
+def data_dir(name: str, *, base: Path) -> Path:
+    """The directory of Vigil's own files, made (0700) where it is missing."""
+    path = Path(text(name, default="var"))
+    path = path if path.is_absolute() else base / path
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(path, error) from error
+    return path
+
+
+def secret_key(data_dir: Path) -> str:
+    """SECRET_KEY, or the one kept in the data directory (0600), made there the first time."""
+    given = text("SECRET_KEY")
+    if given:
+        if given.lower() in PLACEHOLDER_KEYS or len(given) < 32:
+            raise ImproperlyConfigured(
+                "SECRET_KEY is a placeholder or shorter than 32 characters. Remove it to let Vigil keep one of its own "
+                "in the data directory, or set a long random one."
+            )
+        return given
+    return _kept_secret(data_dir / "secret_key")
+
+
+def _kept_secret(path: Path) -> str:
+    try:
+        if not path.exists():
+            path.touch(mode=0o600, exist_ok=False)
+            path.write_text(secrets.token_urlsafe(64))
+        kept = path.read_text().strip()
+    except FileExistsError:
+        kept = path.read_text().strip()
+    except OSError as error:
+        raise _unusable(path.parent, error) from error
+    if len(kept) < 32:
+        raise ImproperlyConfigured(f"{path} is damaged: remove it, and Vigil makes a new key (people sign in again).")
+    return kept
+
+
+def _unusable(directory: Path, error: OSError) -> ImproperlyConfigured:
+    return ImproperlyConfigured(
+        f"The data directory {directory} cannot be used ({error.strerror}). Make it writable, or name another with "
+        "VIGIL_DATA_DIR."
+    )
+
+
+def celery_broker(redis_url: str) -> str:
+    """What Celery calls the address that redis-py calls `unix:///path`."""
+    if not redis_url.startswith("unix://"):
+        return redis_url
+    return "redis+socket://" + quote(unquote(urlparse(redis_url).path))
+
+
+def database(url: str, *, sqlite_path: Path) -> dict[str, object]:
+    """Django's description of the database at `url` ("" is the SQLite file)."""
+    if url == "":
+        return sqlite(sqlite_path)
+    scheme = urlparse(url).scheme
+    if scheme in {"sqlite", "sqlite3"}:
+        return sqlite(Path(unquote(urlparse(url).path)))
+    if scheme not in {"postgres", "postgresql", "psql", "pgsql"}:
+        raise ImproperlyConfigured(f"DATABASE_URL begins with {scheme!r}; Vigil runs on postgresql:// or sqlite://.")
+    config: dict[str, object] = dict(env.db_url_config(url))
+    options = dict(config.get("OPTIONS") or {})  # type: ignore[call-overload]
+    options.update(
+        {
+            "connect_timeout": 3,
+            "keepalives": 1,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "application_name": "vigil",
+            "options": "-c statement_timeout=5000 -c lock_timeout=2000 "
+            "-c idle_in_transaction_session_timeout=15000 -c timezone=UTC",
+        }
+    )
+    config.update(ENGINE="django.db.backends.postgresql", OPTIONS=options, CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
+    return config
+
+
+def sqlite(path: Path) -> dict[str, object]:
+    """IMMEDIATE matters: a deferred read that turns into a write fails at once, whatever the timeout."""
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(path),
+        "CONN_MAX_AGE": 60,
+        "OPTIONS": {
+            "timeout": 2,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+        },
+    }

@@ -1,0 +1,79 @@
+"""Checks of what every part stands on."""
+
+from datetime import timedelta
+
+import redis
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from vigil.health import checks
+from vigil.health.checks import Report
+from vigil.kernel import clock
+from vigil.periodic import beats
+
+ALIVE_WITHIN = timedelta(seconds=60)
+
+
+def database() -> Report:
+    """Answers a query."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return Report(state="failed", detail="does not answer", hint="Is it running, and is DATABASE_URL right?")
+    return Report(state="ok", detail=connection.vendor)
+
+
+def migrations() -> Report:
+    """Has every migration."""
+    executor = MigrationExecutor(connection)
+    pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if pending:
+        return Report(state="failed", detail=f"{len(pending)} to apply", hint="Run `manage.py migrate`.")
+    return Report(state="ok", detail=f"all applied on {DEFAULT_DB_ALIAS}")
+
+
+def queue() -> Report:
+    """Redis answers. Without it actions still run, found by the dispatcher."""
+    client = redis.Redis.from_url(settings.VIGIL_REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
+    try:
+        client.ping()
+        waiting = sum(int(client.llen(name)) for name in ("vigil.actions", "vigil.chores"))
+    except (redis.RedisError, OSError):
+        return Report(
+            state="degraded",
+            detail="Redis does not answer; the dispatcher runs actions meanwhile",
+            hint="Is it running, and is REDIS_URL right?",
+        )
+    finally:
+        client.close()
+    return Report(state="ok", detail=f"{waiting} hints waiting")
+
+
+def workers() -> Report:
+    """A worker for actions beat within the last minute."""
+    return _alive(
+        "worker", what="worker", hint="Start one: celery -A vigil worker -Q vigil.actions (docs/operating.md)."
+    )
+
+
+def dispatcher() -> Report:
+    """A dispatcher beat within the last minute."""
+    return _alive("dispatcher", what="dispatcher", hint="Start one: manage.py dispatcher.")
+
+
+def _alive(role: str, *, what: str, hint: str) -> Report:
+    found = beats.alive(role, at=clock.now(), within=ALIVE_WITHIN)
+    if not found:
+        return Report(state="degraded", detail=f"no {what} was seen in the last minute", hint=hint)
+    return Report(state="ok", detail=f"{len(found)} alive")
+
+
+def register() -> None:
+    """Put these checks behind /ready and `doctor`."""
+    checks.register("database", database, readiness=True)
+    checks.register("migrations", migrations, readiness=True)
+    checks.register("queue", queue, readiness=False)
+    checks.register("workers", workers, readiness=False)
+    checks.register("dispatcher", dispatcher, readiness=False)

@@ -1,0 +1,56 @@
+"""/health, /ready and /metrics."""
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+
+from vigil.access import keys, scopes
+from vigil.health import checks
+from vigil.http import address, exceptions
+from vigil.kernel import clock
+from vigil.kernel.errors import VigilError
+from vigil.telemetry import exposition
+
+
+@login_not_required
+@require_safe
+def health(request: HttpRequest) -> HttpResponse:
+    """Liveness: this process answers."""
+    return JsonResponse({"status": "healthy", "service": "vigil"})
+
+
+@login_not_required
+@require_safe
+def ready(request: HttpRequest) -> HttpResponse:
+    """Readiness: each part with its state; 503 when a part that is needed has failed."""
+    reports = checks.run_all()
+    is_ready = checks.ready(reports)
+    return JsonResponse(
+        {
+            "status": "ready" if is_ready else "not ready",
+            "checks": {name: {"state": report.state, "detail": report.detail} for name, (_, report) in reports.items()},
+        },
+        status=200 if is_ready else 503,
+    )
+
+
+@login_not_required
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus' scrape: from allowed networks, else with a key that may read."""
+    if not address.within(address.client(request), settings.VIGIL_METRICS_ALLOW) and not _may_read(request):
+        return exceptions.plain(
+            VigilError(
+                "Metrics are for allowed networks (VIGIL_METRICS_ALLOW) and keys with the scope 'read'.",
+                code="unauthenticated",
+                status=401,
+            )
+        )
+    return HttpResponse(exposition.render(), content_type=exposition.CONTENT_TYPE)
+
+
+def _may_read(request: HttpRequest) -> bool:
+    scheme, _, plain = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    known = keys.find(plain.strip(), at=clock.now()) if scheme.lower() == "bearer" else None
+    return known is not None and scopes.READ in known.scopes

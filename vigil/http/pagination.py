@@ -1,0 +1,43 @@
+"""Pages by limit and offset, in the API's shape."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import QuerySet
+from rest_framework.request import Request
+
+from vigil.http import query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page[T]:
+    """One page of a list."""
+
+    count: int
+    next: str | None
+    previous: str | None
+    rows: Sequence[T]
+
+    def head(self) -> dict[str, object]:
+        """The part of the answer that every list has."""
+        return {"count": self.count, "next": self.next, "previous": self.previous}
+
+
+def page(request: Request, rows: QuerySet[Any], *, limit_default: int = 50, limit_max: int = 200) -> Page[Any]:
+    """The page that `limit` and `offset` ask for; the rows must be ordered."""
+    limit = query.whole(request, "limit", default=limit_default, least=1, most=limit_max)
+    offset = query.whole(request, "offset", default=0, least=0, most=10**9)
+    count = rows.count()
+    return Page(
+        count=count,
+        next=_address(request, limit=limit, offset=offset + limit) if offset + limit < count else None,
+        previous=_address(request, limit=limit, offset=max(0, offset - limit)) if offset > 0 else None,
+        rows=list(rows[offset : offset + limit]),
+    )
+
+
+def _address(request: Request, *, limit: int, offset: int) -> str:
+    kept = {name: value for name, value in request.query_params.items() if name not in {"limit", "offset"}}
+    return request.build_absolute_uri(f"{request.path}?{urlencode({**kept, 'limit': limit, 'offset': offset})}")

@@ -1,0 +1,89 @@
+"""Short transactions that forgive what databases do under load."""
+
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+
+from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections, transaction
+from django.utils.dateparse import parse_datetime
+
+RETRY_FOR_SECONDS = 2.0
+"""How long one transaction may be tried again, in all (actions.md: 2 + 2 + 12 + 3 < 20)."""
+
+_RETRYABLE_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
+"""serialization_failure, deadlock_detected, lock_not_available."""
+
+
+_one_writer = threading.RLock()
+"""SQLite has one writer anyway: threads of a process wait here in turn rather than in its busy loop, which starves."""
+
+
+def _begin_afresh() -> None:
+    """In the child of a fork: the thread whose turn it was is not there to end it."""
+    global _one_writer
+    _one_writer = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_begin_afresh)
+
+
+def tx[T](fn: Callable[[], T], *, using: str = DEFAULT_DB_ALIAS) -> T:
+    """Run `fn` in one durable transaction; again, with jitter, when the database says the loser should try again.
+
+    Only outermost callers open one. Nothing that calls the outside world may be inside: it may run more than once.
+    """
+    started = time.monotonic()
+    pause = 0.01
+    while True:
+        try:
+            with _turn(using) as end_turn, transaction.atomic(using=using, durable=not _under_test(using)):
+                transaction.on_commit(end_turn, using=using)  # what follows the commit may take long, as a hint does
+                return fn()
+        except Error as error:
+            if _under_test(using) or not _worth_another_try(error) or time.monotonic() - started > RETRY_FOR_SECONDS:
+                raise
+            time.sleep(random.uniform(0, pause))  # noqa: S311  jitter, not a secret
+            pause = min(pause * 2, 0.25)
+
+
+@contextmanager
+def _turn(using: str) -> Iterator[Callable[[], None]]:
+    """Hold this process's turn to write; what it gives ends the turn early."""
+    with ExitStack() as turn:
+        if connections[using].vendor == "sqlite":
+            if not _one_writer.acquire(timeout=RETRY_FOR_SECONDS):
+                raise OperationalError("database is locked: other writers of this process took too long")
+            turn.callback(_one_writer.release)
+        yield turn.close
+
+
+def database_now(*, using: str = DEFAULT_DB_ALIAS) -> datetime:
+    """The database's clock: the only one that leases, deadlines and cool-downs are compared by."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT clock_timestamp()")
+            moment: datetime = cursor.fetchone()[0]
+            return moment.astimezone(UTC)
+        cursor.execute("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
+        parsed = parse_datetime(cursor.fetchone()[0])
+    if parsed is None:
+        raise OperationalError("the database's clock gave no time")
+    return parsed.replace(tzinfo=UTC)
+
+
+def _worth_another_try(error: Error) -> bool:
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.OperationalError):
+        return "locked" in str(cause) or "busy" in str(cause)
+    return getattr(cause, "sqlstate", None) in _RETRYABLE_SQLSTATES
+
+
+def _under_test(using: str) -> bool:
+    """Inside a test's own transaction ours can be neither durable nor tried again."""
+    return any(getattr(block, "_from_testcase", False) for block in connections[using].atomic_blocks)

@@ -1,0 +1,54 @@
+"""Places where tests can make a process die, stop or fail on purpose. Without VIGIL_TESTING=1 they do nothing."""
+
+import os
+import random
+import signal
+import time
+from dataclasses import dataclass
+
+
+class FailPointReached(RuntimeError):
+    """Raised by a fail point whose action is `raise`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    name: str
+    action: str
+    probability: float
+
+
+def _plans() -> tuple[_Plan, ...]:
+    if os.environ.get("VIGIL_TESTING") != "1":
+        return ()
+    plans = []
+    for text in filter(None, os.environ.get("VIGIL_FAILPOINT", "").split(",")):
+        name, action, *rest = text.strip().split(":")
+        plans.append(_Plan(name=name, action=action, probability=float(rest[0]) if rest else 1.0))
+    return tuple(plans)
+
+
+_PLANS = _plans()
+
+
+def hit(name: str) -> None:
+    """Say "here is the point `name`"; the environment may have planned something for it."""
+    for plan in _PLANS:
+        if plan.name == name and random.random() < plan.probability:  # noqa: S311  chaos, not a secret
+            _act(plan)
+
+
+def _act(plan: _Plan) -> None:
+    match plan.action:
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "exit":
+            os._exit(70)
+        case "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case "raise":
+            raise FailPointReached(plan.name)
+        case "sleep":
+            time.sleep(30)
+        case _:
+            raise ValueError(f"VIGIL_FAILPOINT: unknown action {plan.action!r}; use kill, exit, stop, raise or sleep.")

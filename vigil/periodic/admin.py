@@ -1,0 +1,39 @@
+"""Which processes live, and which slots ran: for administrators, read-only."""
+
+from django.contrib import admin
+
+from vigil.access import marks
+from vigil.access.scoped import ADMINISTRATORS, ScopedAdmin
+from vigil.kernel import clock
+from vigil.periodic.models import PeriodicRun, WorkerBeat
+
+FRESH_SECONDS = 60
+
+
+@admin.register(WorkerBeat)
+class WorkerBeatAdmin(ScopedAdmin[WorkerBeat]):
+    """Every process that said lately that it lives."""
+
+    to_view = ADMINISTRATORS
+    list_display = ("name", "role", "state", "hostname", "pid", "beat_at", "claimed_at")
+    list_filter = ("role",)
+    ordering = ("role", "name")
+
+    @admin.display(description="state")
+    def state(self, obj: WorkerBeat) -> str:
+        alive = (clock.now() - obj.beat_at).total_seconds() < FRESH_SECONDS
+        return marks.tag("alive" if alive else "gone", of="alive" if alive else "")
+
+
+@admin.register(PeriodicRun)
+class PeriodicRunAdmin(ScopedAdmin[PeriodicRun]):
+    """Every slot that ran, by whom it was run, and what went wrong."""
+
+    to_view = ADMINISTRATORS
+    list_display = ("job", "started_at", "took", "holder", "error")
+    list_filter = ("job",)
+    ordering = ("-started_at",)
+
+    @admin.display(description="took")
+    def took(self, obj: PeriodicRun) -> str | None:
+        return f"{(obj.finished_at - obj.started_at).total_seconds():.2f} s" if obj.finished_at else None
