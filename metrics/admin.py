@@ -1,0 +1,96 @@
+"""What was sensed, to be looked at: series with their last hours, and events. Single samples have no page."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from metrics import queries
+from metrics.models import Event, Series
+from metrics.queries import Point
+from vigil.access import marks, scoped
+from vigil.access.scoped import ScopedAdmin
+from vigil.kernel import clock
+
+SHOWN_FOR = timedelta(hours=3)
+POINTS_MAX = 600
+NEWEST = 20
+
+
+@admin.register(Series)
+class SeriesAdmin(ScopedAdmin[Series]):
+    """Every metric with each set of tags, and its newest value."""
+
+    list_display = ("name", "target", "shown_tags", "shown_value", "last_at")
+    search_fields = ("name", "target")
+    show_full_result_count = False
+    search_help_text = "Metric or target"
+    ordering = ("name", "target")
+
+    @admin.display(description="tags")
+    def shown_tags(self, obj: Series) -> str:
+        return ", ".join(f"{key}={value}" for key, value in sorted(obj.tags.items())) or "none"
+
+    @admin.display(description="newest value", ordering="last_value")
+    def shown_value(self, obj: Series) -> str | None:
+        return None if obj.last_value is None else f"{obj.last_value:,.6g}"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method != "GET":
+            scoped.demand(request, scoped.NOBODY)
+        row = self.get_queryset(request).filter(pk=object_id).first() if object_id.isdecimal() else None
+        if row is None:
+            raise Http404("There is no such series; one that is silent for long is dropped.")
+        at = clock.now()
+        points = _points(row, at)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{row.name} of {row.target}",
+            "object": row,
+            "points": points,
+            "newest": points[-NEWEST:][::-1],
+            "line": polyline(points[-POINTS_MAX:]),
+            "low": min((point.value for point in points), default=None),
+            "high": max((point.value for point in points), default=None),
+            "at": at,
+        }
+        return TemplateResponse(request, "console/series.html", context)
+
+
+@admin.register(Event)
+class EventAdmin(ScopedAdmin[Event]):
+    """Things that happened: deploys, alerts of others."""
+
+    list_display = ("name", "shown_severity", "target", "at")
+    list_filter = ("severity",)
+    search_fields = ("name", "target")
+    show_full_result_count = False
+    search_help_text = "Event or target"
+    ordering = ("-at",)
+    fields = ("name", "severity", "target", "tags", "payload", "at", "received_at")
+
+    @admin.display(description="severity", ordering="severity")
+    def shown_severity(self, obj: Event) -> str:
+        return marks.tag(obj.severity)
+
+
+def polyline(points: tuple[Point, ...]) -> str:
+    """The points as an SVG line in a box of 1000 by 100, time to the right."""
+    if len(points) < 2:
+        return ""
+    first, last = points[0].at, points[-1].at
+    low, high = min(point.value for point in points), max(point.value for point in points)
+    span, height = (last - first).total_seconds() or 1.0, (high - low) or 1.0
+    return " ".join(
+        f"{(point.at - first).total_seconds() / span * 1000:.1f},{95 - (point.value - low) / height * 90:.1f}"
+        for point in points
+    )
+
+
+def _points(row: Series, at: datetime) -> tuple[Point, ...]:
+    found = queries.window(metrics={row.name}, since=at - SHOWN_FOR, until=at, targets={row.target})
+    return next((one.points for one in found if one.series_id == row.pk), ())

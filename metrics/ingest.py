@@ -1,0 +1,165 @@
+"""The only writer of samples and events."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+import structlog
+from django.conf import settings
+
+from metrics import receipts, rows, series, targets
+from metrics.formats.reading import EventReading, Reading
+from metrics.models import Event
+from metrics.receipts import IdempotencyConflict, Receipt, Replay, receipt, remember, replayed
+from metrics.rows import Locked, Newest, NewSample
+from metrics.series import CardinalityExceeded, Key, Known
+from vigil.kernel import database
+
+__all__ = [
+    "CardinalityExceeded",
+    "IdempotencyConflict",
+    "Receipt",
+    "Replay",
+    "Stored",
+    "StoredEvent",
+    "StoredSample",
+    "receipt",
+    "remember",
+    "replayed",
+    "store",
+]
+
+log = structlog.get_logger(__name__)
+
+_TRIES = 3
+
+
+class StoredSample(msgspec.Struct, frozen=True, gc=False):
+    """A reading that is in the database."""
+
+    id: int
+    series_id: int
+    name: str
+    tags: dict[str, str]
+    target: str
+    value: float
+    at: datetime
+    late: bool
+    """A newer sample was there before, or it took longer than the staleness to arrive: history, no reason to act."""
+
+
+class StoredEvent(msgspec.Struct, frozen=True):
+    """An event that is in the database."""
+
+    id: int
+    name: str
+    severity: str
+    target: str
+    tags: dict[str, str]
+    payload: dict[str, object]
+    at: datetime
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What one call stored, in the order it was given."""
+
+    samples: tuple[StoredSample, ...]
+    events: tuple[StoredEvent, ...]
+
+
+def store(
+    *,
+    readings: Sequence[Reading | EventReading],
+    at: datetime,
+    source: str = "",
+    receipt: Receipt | None = None,
+) -> Stored:
+    """Store all of `readings`, received at `at`, in one transaction of its own; `source` is for the log.
+
+    Raises CardinalityExceeded (429), and IdempotencyConflict (409) when `receipt` was claimed by another request.
+    """
+    measured = [reading for reading in readings if isinstance(reading, Reading)]
+    happened = [reading for reading in readings if isinstance(reading, EventReading)]
+    keys = [series.key_of(reading.name, reading.tags) for reading in measured]
+
+    def write() -> tuple[Stored, dict[Key, Known]]:
+        if receipt is not None:
+            receipts.claim(receipt, stored=len(readings), at=at)
+        known, locked = _locked_series(keys, at)
+        samples = _samples(measured, [known[key] for key in keys], locked, at) if measured else ()
+        return Stored(samples, _events(happened, at) if happened else ()), known
+
+    stored, known = database.tx(write)
+    series.remember(known)
+    log.debug("metrics.ingest.stored", source=source, samples=len(stored.samples), events=len(stored.events))
+    return stored
+
+
+def _locked_series(keys: list[Key], at: datetime) -> tuple[dict[Key, Known], dict[int, Locked]]:
+    """The series of `keys`, locked. One that was remembered may have been dropped meanwhile: then it is made again."""
+    if not keys:
+        return {}, {}
+    for _ in range(_TRIES):
+        known = series.resolve(keys, at=at)
+        locked = rows.lock_series([one.id for one in known.values()])
+        gone = [key for key, one in known.items() if not _is_same(locked.get(one.id), one)]
+        if not gone:
+            return known, locked
+        series.forget(gone)
+    raise RuntimeError("series vanish faster than they can be made")
+
+
+def _is_same(row: Locked | None, one: Known) -> bool:
+    return row is not None and row.tags_hash == one.tags_hash
+
+
+def _samples(
+    measured: Sequence[Reading], belongs: Sequence[Known], locked: dict[int, Locked], at: datetime
+) -> tuple[StoredSample, ...]:
+    new = [NewSample(one.id, sent.value, _when(sent.at, at)) for sent, one in zip(measured, belongs, strict=True)]
+    ids = rows.insert_samples(new, received_at=at)
+    late = _note_newest(new, ids, locked, stale_before=at - timedelta(seconds=settings.VIGIL_STALENESS_SECONDS))
+    return tuple(
+        StoredSample(number, one.id, sent.name, sent.tags, one.target, sent.value, row.at, is_late)
+        for number, one, sent, row, is_late in zip(ids, belongs, measured, new, late, strict=True)
+    )
+
+
+def _note_newest(
+    new: Sequence[NewSample], ids: Sequence[int], locked: dict[int, Locked], *, stale_before: datetime
+) -> list[bool]:
+    """Let each series remember its newest sample; whether each new one was late."""
+    newest: dict[int, Newest] = {}
+    late = []
+    for row, number in zip(new, ids, strict=True):
+        before = newest.get(row.series_id)
+        last_at = locked[row.series_id].last_at if before is None else before.at
+        behind = last_at is not None and row.at < last_at
+        late.append(behind or row.at < stale_before)
+        if not behind:
+            newest[row.series_id] = Newest(row.series_id, row.value, row.at, number)
+    if newest:
+        rows.advance_series(newest.values())
+    return late
+
+
+def _events(happened: Sequence[EventReading], at: datetime) -> tuple[StoredEvent, ...]:
+    made = Event.objects.bulk_create([_event(sent, at) for sent in happened])
+    return tuple(StoredEvent(row.pk, row.name, row.severity, row.target, row.tags, row.payload, row.at) for row in made)
+
+
+def _event(sent: EventReading, at: datetime) -> Event:
+    return Event(
+        name=sent.name,
+        severity=sent.severity,
+        target=targets.target_of(sent.tags),
+        tags=sent.tags,
+        payload=sent.payload,
+        at=_when(sent.at, at),
+        received_at=at,
+    )
+
+
+def _when(sent_at: datetime | None, received_at: datetime) -> datetime:
+    """A clock a little fast counts as now: a sample of the future would hide from every judgement until then."""
+    return received_at if sent_at is None else min(sent_at, received_at)

@@ -1,0 +1,121 @@
+"""Series, their samples, events, and receipts of what was ingested."""
+
+import sys
+
+from django.db import models
+from django.db.models import Q
+
+SEVERITIES = [("info", "info"), ("warning", "warning"), ("critical", "critical")]
+_LARGEST = sys.float_info.max
+
+
+class Series(models.Model):
+    """A metric name with one set of tags; belongs to one target."""
+
+    name = models.CharField(max_length=200)
+    tags = models.JSONField(default=dict)
+    tags_hash = models.CharField(max_length=32)
+    """A digest of name and sorted tags: what a unique constraint can hold on any database."""
+    target = models.CharField(max_length=256)
+    created_at = models.DateTimeField()
+    last_value = models.FloatField(null=True)
+    last_at = models.DateTimeField(null=True)
+    last_sample_id = models.BigIntegerField(null=True)
+    """The newest sample by its own time. No foreign key: samples stay free to be partitioned."""
+
+    class Meta:
+        verbose_name_plural = "series"
+        constraints = [
+            models.UniqueConstraint(fields=["name", "tags_hash"], name="series_name_and_tags_once"),
+            models.CheckConstraint(condition=~Q(name=""), name="series_name_not_blank"),
+            models.CheckConstraint(condition=~Q(target=""), name="series_target_not_blank"),
+            models.CheckConstraint(
+                condition=Q(last_value__isnull=True, last_at__isnull=True, last_sample_id__isnull=True)
+                | Q(last_value__isnull=False, last_at__isnull=False, last_sample_id__isnull=False),
+                name="series_last_all_or_nothing",
+            ),
+        ]
+        # Not last_at: PostgreSQL then rewrites a series at each sample without touching an index.
+        indexes = [models.Index(fields=["name", "target"], name="series_by_name_and_target")]
+
+    def __str__(self) -> str:
+        tags = ", ".join(f'{key}="{value}"' for key, value in sorted(self.tags.items()))
+        return f"{self.name}{{{tags}}}"
+
+
+class Sample(models.Model):
+    """One value of a series at one time. Nothing refers to a sample by foreign key."""
+
+    # No constraint in the database: it would look the series up for each of a batch's rows. `ingest` locks the series
+    # it writes to instead, and `retention` drops a series only under the same lock.
+    series = models.ForeignKey(
+        Series, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="samples"
+    )
+    value = models.FloatField()
+    at = models.DateTimeField()
+    received_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            # PostgreSQL holds NaN to be larger than any number, SQLite stores it as NULL: both fail this.
+            models.CheckConstraint(condition=Q(value__gte=-_LARGEST, value__lte=_LARGEST), name="sample_value_finite"),
+        ]
+        indexes = [
+            models.Index(fields=["series", "at"], name="sample_by_series_and_time"),
+            models.Index(fields=["at"], name="sample_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.value} at {self.at.isoformat()}"
+
+
+class Event(models.Model):
+    """Something that happened to a target."""
+
+    name = models.CharField(max_length=200)
+    severity = models.CharField(max_length=10, choices=SEVERITIES, default="info")
+    target = models.CharField(max_length=256)
+    tags = models.JSONField(default=dict)
+    payload = models.JSONField(default=dict)
+    at = models.DateTimeField()
+    received_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~Q(name=""), name="event_name_not_blank"),
+            models.CheckConstraint(condition=~Q(target=""), name="event_target_not_blank"),
+            models.CheckConstraint(
+                condition=Q(severity__in=[value for value, _ in SEVERITIES]), name="event_severity_known"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["name", "at"], name="event_by_name_and_time"),
+            models.Index(fields=["at"], name="event_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.severity}) on {self.target}"
+
+
+class IngestReceipt(models.Model):
+    """That a batch with an idempotency key was stored, and what was answered."""
+
+    actor = models.CharField(max_length=200)
+    key = models.CharField(max_length=200)
+    digest = models.CharField(max_length=64)
+    """Of the body: another body under the same key is somebody's mistake."""
+    created_at = models.DateTimeField()
+    stored = models.PositiveIntegerField(default=0)
+    status = models.PositiveSmallIntegerField(null=True)
+    """Null until the answer is known."""
+    content = models.BinaryField(default=b"")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["actor", "key"], name="receipt_actor_and_key_once"),
+            models.CheckConstraint(condition=~Q(key="") & ~Q(digest=""), name="receipt_not_blank"),
+        ]
+        indexes = [models.Index(fields=["created_at"], name="receipt_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.actor}: {self.key}"

@@ -1,0 +1,172 @@
+"""The only reader others use: plain values, and one query for any number of series."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+from django.db import connection
+
+from metrics import rows
+from metrics.models import Event, Series
+
+SUMMABLE = 1e290
+"""Samples larger than this are left out of sums."""
+
+
+# Structs, untracked by the garbage collector: a sweep reads hundreds of thousands.
+class Point(msgspec.Struct, frozen=True, gc=False):
+    """One sample."""
+
+    id: int
+    at: datetime
+    value: float
+
+
+class SeriesData(msgspec.Struct, frozen=True):
+    """A series with some of its samples, oldest first."""
+
+    series_id: int
+    name: str
+    tags: Mapping[str, str]
+    target: str
+    points: tuple[Point, ...]
+
+
+class Summary(msgspec.Struct, frozen=True, gc=False):
+    """What the samples of one series in a window come to."""
+
+    count: int
+    total: float
+    """Up to rounding, and without samples beyond `SUMMABLE`: their sum might be too large for the database."""
+    low: float
+    high: float
+
+
+class EventData(msgspec.Struct, frozen=True):
+    """One event, without its payload."""
+
+    id: int
+    name: str
+    severity: str
+    target: str
+    tags: Mapping[str, str]
+    at: datetime
+
+
+def latest(*, metrics: Collection[str], targets: Collection[str] | None = None) -> list[SeriesData]:
+    """Every series of these metrics that has a sample, with its newest one, however old that is; one query."""
+    where, parameters = _of(metrics, targets)
+    columns = f"id, name, tags, target, last_sample_id, {rows.moment('last_at')}, last_value"
+    sql = f"SELECT {columns} FROM metrics_series WHERE {where} AND last_at IS NOT NULL ORDER BY id"  # noqa: S608
+    read = rows.moment_reader()
+    return [
+        SeriesData(number, name, _tags(tags), target, (Point(sample, read(at), value),))
+        for number, name, tags, target, sample, at, value in _fetch(sql, parameters)
+    ]
+
+
+def window(
+    *, metrics: Collection[str], since: datetime, until: datetime, targets: Collection[str] | None = None
+) -> list[SeriesData]:
+    """The series of these metrics with samples in `since < at <= until`, oldest first; two queries in all."""
+    where, parameters = _of(metrics, targets)
+    kin = f"SELECT id, name, tags, target FROM metrics_series WHERE {where}"  # noqa: S608
+    about = {row[0]: row for row in _fetch(kin, parameters)}
+    points = _points(where, parameters, since=since, until=until) if about else {}
+    return [
+        SeriesData(number, about[number][1], _tags(about[number][2]), about[number][3], found)
+        for number, found in points.items()
+        if number in about  # made between the two queries
+    ]
+
+
+def summaries(
+    *, metrics: Collection[str], since: datetime, until: datetime, targets: Collection[str] | None = None
+) -> dict[int, Summary]:
+    """Samples in `since < at <= until`, summed up by the database; by series, one query, none for an empty series."""
+    where, parameters = _of(metrics, targets)
+    sums = "sum(value) FILTER (WHERE value BETWEEN %s AND %s)"
+    sql = f"""
+        SELECT series_id, count(*), coalesce({sums}, 0.0), min(value), max(value) FROM metrics_sample
+        WHERE series_id IN (SELECT id FROM metrics_series WHERE {where}) AND at > %s AND at <= %s
+        GROUP BY series_id
+    """  # noqa: S608
+    found = _fetch(sql, [-SUMMABLE, SUMMABLE, *parameters, rows.stamp(since), rows.stamp(until)])
+    return {number: Summary(*numbers) for number, *numbers in found}
+
+
+def events(
+    *, names: Collection[str], since: datetime, until: datetime, targets: Collection[str] | None = None
+) -> list[EventData]:
+    """Events of these names in `since < at <= until`, oldest first; one query."""
+    where, parameters = _of(names, targets)
+    columns = f"id, name, severity, target, tags, {rows.moment('at')}"
+    span = "at > %s AND at <= %s"
+    sql = f"SELECT {columns} FROM metrics_event WHERE {where} AND {span} ORDER BY at, id"  # noqa: S608
+    read = rows.moment_reader()
+    return [
+        EventData(number, name, severity, target, _tags(tags), read(at))
+        for number, name, severity, target, tags, at in _fetch(sql, [*parameters, rows.stamp(since), rows.stamp(until)])
+    ]
+
+
+def event_names(*, since: datetime, until: datetime) -> list[str]:
+    """Names of the events in `since < at <= until`, sorted."""
+    return sorted(Event.objects.filter(at__gt=since, at__lte=until).values_list("name", flat=True).distinct())
+
+
+def targets(*, metrics: Collection[str]) -> list[str]:
+    """Every target that ever sent one of these metrics, sorted."""
+    where, parameters = _of(metrics, None)
+    sql = f"SELECT DISTINCT target FROM metrics_series WHERE {where} AND last_at IS NOT NULL"  # noqa: S608
+    return sorted(target for (target,) in _fetch(sql, parameters))
+
+
+def known_targets(*, since: datetime) -> list[str]:
+    """Targets with a sample or an event at or after `since`, sorted."""
+    measured = Series.objects.filter(last_at__gte=since).values_list("target", flat=True)
+    happened = Event.objects.filter(at__gte=since).values_list("target", flat=True)
+    return sorted(set(measured.distinct()) | set(happened.distinct()))
+
+
+def series_total() -> int:
+    """How many series there are."""
+    return Series.objects.count()
+
+
+def _of(names: Collection[str], targets: Collection[str] | None) -> tuple[str, list[Any]]:
+    """The condition on name and target, with its parameters."""
+    where, parameter = rows.one_of("name", names)
+    if targets is None:
+        return where, [parameter]
+    among, also = rows.one_of("target", targets)
+    return f"{where} AND {among}", [parameter, also]
+
+
+def _points(where: str, parameters: list[Any], *, since: datetime, until: datetime) -> dict[int, tuple[Point, ...]]:
+    """The samples of the series that `where` names, by series."""
+    sql = f"""
+        SELECT series_id, id, {rows.moment("at")}, value FROM metrics_sample
+        WHERE series_id IN (SELECT id FROM metrics_series WHERE {where}) AND at > %s AND at <= %s
+        ORDER BY series_id, at, id
+    """  # noqa: S608
+    found = _fetch(sql, [*parameters, rows.stamp(since), rows.stamp(until)])
+    read = rows.moment_reader()
+    return {
+        number: tuple([Point(sample, read(at), value) for _, sample, at, value in group])
+        for number, group in groupby(found, key=itemgetter(0))
+    }
+
+
+def _fetch(sql: str, parameters: Iterable[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, list(parameters))
+        return list(cursor.fetchall())
+
+
+def _tags(stored: str | dict[str, str]) -> dict[str, str]:
+    """A raw cursor gives JSON as text."""
+    return stored if isinstance(stored, dict) else msgspec.json.decode(stored)

@@ -1,0 +1,55 @@
+"""Drops what is older than the retention, in batches small enough to disturb nobody."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db.models import Model, Q, QuerySet
+
+from metrics import rows
+from metrics.models import Event, IngestReceipt, Sample, Series
+from vigil.kernel import database
+
+RECEIPTS_FOR = timedelta(days=1)
+"""How long a batch may be sent again under its key."""
+
+
+def prune(*, at: datetime, batch: int = 5_000, max_batches: int = 100) -> int:
+    """Drop old samples, events and receipts, then series that are left without samples; rows dropped.
+
+    At most `max_batches` transactions of at most `batch` rows for each; the next call goes on.
+    """
+    kept_from = at - timedelta(days=settings.VIGIL_RETENTION_DAYS)
+    old: list[QuerySet[Model]] = [
+        Sample.objects.filter(at__lt=kept_from).order_by("at"),
+        Event.objects.filter(at__lt=kept_from).order_by("at"),
+        IngestReceipt.objects.filter(created_at__lt=at - RECEIPTS_FOR).order_by("created_at"),
+    ]
+    dropped = sum(_repeated(partial(_drop, rows_, batch), batch, max_batches) for rows_ in old)
+    return dropped + _repeated(partial(_drop_silent_series, kept_from, batch), batch, max_batches)
+
+
+def _repeated(drop: Callable[[], int], batch: int, max_batches: int) -> int:
+    total = 0
+    for _ in range(max_batches):
+        dropped = database.tx(drop)
+        total += dropped
+        if dropped < batch:
+            break
+    return total
+
+
+def _drop(old: QuerySet[Model], batch: int) -> int:
+    return old.model._default_manager.filter(pk__in=old.values("pk")[:batch]).delete()[0]
+
+
+def _drop_silent_series(kept_from: datetime, batch: int) -> int:
+    """Series that were silent for the whole retention. Locked first: `ingest` may be about to write to one."""
+    silent = Q(last_at__lt=kept_from) | Q(last_at__isnull=True, created_at__lt=kept_from)
+    ids = list(Series.objects.filter(silent).order_by("id").values_list("id", flat=True)[:batch])
+    rows.lock_series(ids)
+    # Asked again under the lock, in a statement that sees what was committed before we had it.
+    spoken = Sample.objects.filter(series_id__in=ids).values_list("series_id", flat=True)
+    gone = Series.objects.filter(silent, id__in=ids).exclude(id__in=spoken)
+    return gone.delete()[0]

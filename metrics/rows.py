@@ -1,0 +1,157 @@
+"""Many rows in one statement, on PostgreSQL and on SQLite: what the ORM would do row by row or 999 values at a time."""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from itertools import batched
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+_SQLITE_ROWS = 2_000
+"""Rows a statement on SQLite, which takes 32,766 values in all."""
+
+
+class NewSample(NamedTuple):
+    """A sample about to be stored."""
+
+    series_id: int
+    value: float
+    at: datetime
+
+
+class Newest(NamedTuple):
+    """What a series has to remember of its newest sample."""
+
+    series_id: int
+    value: float
+    at: datetime
+    sample_id: int
+
+
+class Locked(NamedTuple):
+    """A series that no other transaction writes to or drops until ours ends."""
+
+    id: int
+    tags_hash: str
+    last_at: datetime | None
+
+
+def is_postgres() -> bool:
+    """Whether the database is PostgreSQL; else it is SQLite."""
+    return connection.vendor == "postgresql"
+
+
+def one_of(column: str, values: Collection[str] | Collection[int]) -> tuple[str, Any]:
+    """A condition with a single parameter, however many values there are (so no variable limit is ever met)."""
+    if is_postgres():
+        return f"{column} = ANY(%s)", list(values)
+    return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(values))  # noqa: S608
+
+
+def stamp(at: datetime) -> datetime | str:
+    """`at` as a parameter."""
+    return at if is_postgres() else str(at.astimezone(UTC).replace(tzinfo=None))
+
+
+def moment(column: str) -> str:
+    """`column` such that `moment_reader` reads it, exact to the microsecond."""
+    # Django has psycopg read times in Python, at five microseconds each; a number is read in C.
+    return f"date_part('epoch', {column})" if is_postgres() else f"{column} || '+00:00'"
+
+
+def moment_reader() -> Callable[[Any], datetime]:
+    """What turns a value that was selected with `moment` into an aware time in UTC."""
+    return partial(datetime.fromtimestamp, tz=UTC) if is_postgres() else datetime.fromisoformat
+
+
+def lock_series(ids: Collection[int]) -> dict[int, Locked]:
+    """Lock these series in one order, so that two batches cannot wait for each other; those that exist, by id."""
+    where, parameter = one_of("id", ids)
+    # On SQLite the transaction holds the only write lock there is.
+    lock = "FOR NO KEY UPDATE" if is_postgres() else ""
+    sql = f"SELECT id, tags_hash, {moment('last_at')} FROM metrics_series WHERE {where} ORDER BY id {lock}"  # noqa: S608
+    read = moment_reader()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [parameter])
+        return {row[0]: Locked(row[0], row[1], None if row[2] is None else read(row[2])) for row in cursor.fetchall()}
+
+
+def insert_samples(samples: Sequence[NewSample], *, received_at: datetime) -> list[int]:
+    """Store them; their ids, in the same order."""
+    if is_postgres():
+        return _insert_samples_postgres(samples, received_at)
+    return [number for rows in batched(samples, _SQLITE_ROWS) for number in _insert_samples_sqlite(rows, received_at)]
+
+
+def advance_series(newest: Collection[Newest]) -> None:
+    """Let each series remember its newest sample, never an older one."""
+    if is_postgres():
+        _advance_postgres(newest)
+        return
+    for rows in batched(newest, _SQLITE_ROWS):
+        _advance_sqlite(rows)
+
+
+def _insert_samples_postgres(samples: Sequence[NewSample], received_at: datetime) -> list[int]:
+    sql = """
+        INSERT INTO metrics_sample (series_id, value, at, received_at)
+        SELECT series_id, value, to_timestamp(at), %s
+        FROM unnest(%s::bigint[], %s::double precision[], %s::double precision[])
+             WITH ORDINALITY AS sent (series_id, value, at, place)
+        ORDER BY place
+        RETURNING id
+    """
+    series_ids, values, ats = zip(*samples, strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [received_at, _array(series_ids), _array(values), _array_of_moments(ats)])
+        return sorted(row[0] for row in cursor.fetchall())
+
+
+def _insert_samples_sqlite(samples: Sequence[NewSample], received_at: datetime) -> list[int]:
+    received = stamp(received_at)
+    values = [part for row in samples for part in (row.series_id, row.value, stamp(row.at), received)]
+    marks = ", ".join(["(%s, %s, %s, %s)"] * len(samples))
+    sql = f"INSERT INTO metrics_sample (series_id, value, at, received_at) VALUES {marks} RETURNING id"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        # Ids rise in the order of the rows; the order in which RETURNING tells them is not promised.
+        return sorted(row[0] for row in cursor.fetchall())
+
+
+def _advance_postgres(newest: Collection[Newest]) -> None:
+    sql = """
+        UPDATE metrics_series AS series
+        SET last_value = sent.value, last_at = to_timestamp(sent.at), last_sample_id = sent.sample_id
+        FROM unnest(%s::bigint[], %s::double precision[], %s::double precision[], %s::bigint[])
+             AS sent (series_id, value, at, sample_id)
+        WHERE series.id = sent.series_id AND (series.last_at IS NULL OR series.last_at <= to_timestamp(sent.at))
+    """
+    series_ids, values, ats, sample_ids = zip(*newest, strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [_array(series_ids), _array(values), _array_of_moments(ats), _array(sample_ids)])
+
+
+def _array(numbers: Iterable[float]) -> str:
+    """PostgreSQL's text for an array of numbers, made several times faster than psycopg makes it."""
+    return "{" + ",".join(map(str, numbers)) + "}"
+
+
+def _array_of_moments(ats: Iterable[datetime]) -> str:
+    # Epoch seconds: rounded to the microsecond a double is exact until the year 2242.
+    return _array([at.timestamp() for at in ats])
+
+
+def _advance_sqlite(newest: Sequence[Newest]) -> None:
+    marks = ", ".join(["(%s, %s, %s, %s)"] * len(newest))
+    sql = f"""
+        WITH sent (series_id, value, at, sample_id) AS (VALUES {marks})
+        UPDATE metrics_series
+        SET last_value = sent.value, last_at = sent.at, last_sample_id = sent.sample_id
+        FROM sent
+        WHERE metrics_series.id = sent.series_id
+              AND (metrics_series.last_at IS NULL OR metrics_series.last_at <= sent.at)
+    """  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [part for row in newest for part in (row[0], row[1], stamp(row.at), row.sample_id)])

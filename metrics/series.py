@@ -1,0 +1,126 @@
+"""Which series a reading belongs to: remembered per process, made when it is new."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from itertools import batched, islice
+from typing import NamedTuple
+
+from django.conf import settings
+
+from metrics import targets
+from metrics.models import Series
+from vigil.kernel.errors import VigilError
+
+REMEMBERED_MOST = 65_536
+"""Series a process remembers; about half a kilobyte each."""
+LONGEST_REMEMBERED = 1_000
+"""Characters of name and tags above which a series is looked up each time, so that memory stays bounded."""
+_AT_ONCE = 10_000
+
+type Key = tuple[str, tuple[tuple[str, str], ...]]
+
+
+class Known(NamedTuple):
+    """A series as the cache has it. `tags_hash` tells whether the row is still the one it was."""
+
+    id: int
+    tags_hash: str
+    target: str
+
+
+class CardinalityExceeded(VigilError):
+    """Too many series: usually a tag whose value is new in every reading."""
+
+    code = "cardinality"
+    status = 429
+
+
+_remembered: dict[Key, Known] = {}
+_evicting = threading.Lock()
+
+
+def key_of(name: str, tags: dict[str, str]) -> Key:
+    """What tells one series from another: the order in which tags were sent does not."""
+    return name, tuple(sorted(tags.items()))
+
+
+def resolve(keys: Iterable[Key], *, at: datetime) -> dict[Key, Known]:
+    """The series of every key, made where there is none yet; must be in the caller's transaction.
+
+    Raises CardinalityExceeded. What it made is not remembered before `remember` is told that the transaction held.
+    """
+    wanted = dict.fromkeys(keys)
+    found = {key: known for key in wanted if (known := _remembered.get(key)) is not None}
+    if len(found) < len(wanted):
+        found |= _read_or_made([key for key in wanted if key not in found], at)
+    return found
+
+
+def remember(found: dict[Key, Known]) -> None:
+    """Keep what a committed transaction found."""
+    for key, known in found.items():
+        if key not in _remembered and _length(key) <= LONGEST_REMEMBERED:
+            _remembered[key] = known
+    if len(_remembered) > REMEMBERED_MOST:
+        with _evicting:
+            surplus = len(_remembered) - REMEMBERED_MOST * 7 // 8
+            for key in list(islice(_remembered, max(0, surplus))):
+                _remembered.pop(key, None)
+
+
+def forget(keys: Collection[Key]) -> None:
+    """Ask the database about these again."""
+    for key in keys:
+        _remembered.pop(key, None)
+
+
+def digest(key: Key) -> str:
+    """32 characters that stand for a name and its tags."""
+    return hashlib.blake2b(json.dumps(key).encode(), digest_size=16).hexdigest()
+
+
+def _length(key: Key) -> int:
+    return len(key[0]) + sum(len(tag) + len(value) for tag, value in key[1])
+
+
+def _read_or_made(keys: list[Key], at: datetime) -> dict[Key, Known]:
+    digests = {digest(key): key for key in keys}
+    found = _read(digests)
+    unknown = [(code, key) for code, key in digests.items() if key not in found]
+    if unknown:
+        _make(unknown, at)
+        found |= _read(dict(unknown))  # another process may have made some of them
+    return found
+
+
+def _read(digests: dict[str, Key]) -> dict[Key, Known]:
+    found: dict[Key, Known] = {}
+    for codes in batched(digests, _AT_ONCE):
+        names = {digests[code][0] for code in codes}
+        rows = Series.objects.filter(name__in=names, tags_hash__in=codes).values_list("id", "tags_hash", "target")
+        found.update({digests[row[1]]: Known(*row) for row in rows})
+    return found
+
+
+def _make(unknown: list[tuple[str, Key]], at: datetime) -> None:
+    _check_cardinality(len(unknown))
+    rows = []
+    # Sorted: two batches with the same new series then wait in a line, not for each other.
+    for code, (name, pairs) in sorted(unknown):
+        tags = dict(pairs)
+        target = targets.target_of(tags)
+        rows.append(Series(name=name, tags=tags, tags_hash=code, target=target, created_at=at))
+    Series.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _check_cardinality(more: int) -> None:
+    most: int = settings.VIGIL_CARDINALITY_MAX
+    if Series.objects.count() + more > most:
+        raise CardinalityExceeded(
+            f"This would make more than {most} series. Drop tags whose value changes all the time, such as ids, "
+            "or raise VIGIL_CARDINALITY_MAX.",
+            retry_after=60,
+        )
