@@ -1,0 +1,285 @@
+"""The console's pages about acting: actions are read and steered by verbs, their types and remediators are edited."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from actions import dispatch, queries
+from actions.forms import ActionTypeForm, OrderForm, RemediatorForm
+from actions.models import Action, ActionType, Remediator
+from actions.states import TERMINAL, State, Status, states_of
+from vigil.access import marks, scoped
+from vigil.access.scoped import ADMINISTRATORS, OPERATORS, ScopedAdmin
+from vigil.audit import entries
+from vigil.kernel import clock, context
+from vigil.kernel.errors import VigilError
+
+RETRIABLE = frozenset({State.FAILED, State.EXPIRED, State.CANCELLED, State.REJECTED, State.NEEDS_HUMAN})
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """By the public word, plus the one that matters most."""
+
+    title = "status"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("needs_human", "needs human"), ("live", "not over"), *((one.value, one.value) for one in Status)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Action]) -> QuerySet[Action]:
+        match self.value():
+            case None:
+                return queryset
+            case "needs_human":
+                return queryset.filter(state=State.NEEDS_HUMAN)
+            case "live":
+                return queryset.exclude(state__in=sorted(TERMINAL))
+            case said:
+                return queryset.filter(state__in=sorted(states_of(said)))
+
+
+@admin.register(Action)
+class ActionAdmin(ScopedAdmin[Action]):
+    """Every action with its story. Nothing is edited: a person orders, cancels, retries, or leaves a note."""
+
+    list_display = ("what", "shown_state", "policy", "incident", "tries", "verified", "created_at", "ordered_by")
+    list_filter = (StatusFilter, "verification", "action_type", "severity")
+    search_fields = ("target", "policy_name", "ordered_by", "request_id", "action_type__name")
+    search_help_text = "Target, policy, type, who ordered it, or a request id"
+    ordering = ("-id",)
+    actions = ("cancel_selected",)
+    to_add = to_act = OPERATORS
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path(f"<int:action_id>/{verb}/", self.admin_site.admin_view(view), name=f"actions_action_{verb}")
+            for verb, view in (("cancel", self.cancel_view), ("retry", self.retry_view), ("note", self.note_view))
+        ]
+        return [*own, *super().get_urls()]
+
+    @admin.display(description="action", ordering="id")
+    def what(self, obj: Action) -> str:
+        return f"{obj.action_type_id} on {obj.target}"
+
+    @admin.display(description="state", ordering="state")
+    def shown_state(self, obj: Action) -> str:
+        return marks.tag(obj.state, of=obj.state if obj.state in marks.TONES else obj.status)
+
+    @admin.display(description="policy", ordering="policy_name", empty_value="by hand")
+    def policy(self, obj: Action) -> str | None:
+        return obj.policy_name or None
+
+    @admin.display(description="incident", ordering="incident_id")
+    def incident(self, obj: Action) -> str | None:
+        return (
+            marks.link(f"#{obj.incident_id}", "policies_incident_change", obj.incident_id) if obj.incident_id else None
+        )
+
+    @admin.display(description="attempts", ordering="attempt_no")
+    def tries(self, obj: Action) -> str:
+        return f"{obj.attempt_no} of {obj.max_attempts}"
+
+    @admin.display(description="verified", ordering="verification")
+    def verified(self, obj: Action) -> str | None:
+        return marks.tag(obj.verification) if obj.verification else None
+
+    @admin.action(description="Cancel what is selected")
+    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Action]) -> None:
+        scoped.demand(request, OPERATORS)
+        at, actor, done = clock.now(), scoped.caller(request).actor, 0
+        for action_id in queryset.values_list("pk", flat=True):
+            try:
+                dispatch.cancel(action_id=action_id, actor=actor, reason="Cancelled from the list.", at=at)
+                done += 1
+            except VigilError as error:
+                messages.error(request, error.detail)
+        if done:
+            messages.success(request, f"Cancelled, or asked to cancel, {done} action{'s' if done > 1 else ''}.")
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        scoped.demand(request, OPERATORS)
+        first = {"key": context.new_request_id(), "target": request.GET.get("target", "")}
+        form = OrderForm(request.POST) if request.method == "POST" else OrderForm(initial=first)
+        if request.method == "POST" and form.is_valid():
+            ordered = self._order(request, form)
+            if ordered is not None:
+                return HttpResponseRedirect(reverse("admin:actions_action_change", args=[ordered.id]))
+        shown = {**self.admin_site.each_context(request), "title": "Order an action", "form": form}
+        return TemplateResponse(request, "console/order.html", shown, status=422 if form.errors else 200)
+
+    def _order(self, request: HttpRequest, form: OrderForm) -> queries.ActionView | None:
+        said = form.cleaned_data
+        try:
+            answer = dispatch.order_by_hand(
+                kind=said["kind"],
+                target=said["target"],
+                params=said["params"],
+                reason=said["reason"],
+                actor=scoped.caller(request).actor,
+                at=clock.now(),
+                idempotency_key=f"console:{said['key']}",
+            )
+        except VigilError as error:
+            form.refuse(error)
+            return None
+        if isinstance(answer, dispatch.Ordered):
+            messages.success(request, f"Ordered as action {answer.action.id}.")
+            return answer.action
+        form.add_error(None, f"Not ordered: {answer.reason}.")
+        return None
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method != "GET":
+            scoped.demand(request, scoped.NOBODY)
+        row = self.get_queryset(request).filter(pk=object_id).first() if object_id.isdecimal() else None
+        if row is None:
+            raise Http404("There is no such action.")
+        shown = queries.view(row)
+        page = {
+            **self.admin_site.each_context(request),
+            "title": f"{shown.kind} on {shown.target}",
+            "object": row,
+            "action": shown,
+            "attempts": queries.attempts_of(row.pk),
+            "story": entries.of(row.subject),
+            "retries": row.retries.order_by("id"),
+            "may_steer": scoped.allows(request, OPERATORS),
+            "may_cancel": shown.is_live and not (shown.cancel_requested and not shown.needs_human),
+            "may_retry": shown.state in RETRIABLE,
+            "at": clock.now(),
+        }
+        part = request.GET.get("part") == "body"
+        return TemplateResponse(request, "console/action_body.html" if part else "console/action.html", page)
+
+    def cancel_view(self, request: HttpRequest, action_id: int) -> HttpResponse:
+        """Cancel it, or ask the remediator's worker to."""
+        return self._steer(request, action_id, self._cancel)
+
+    def retry_view(self, request: HttpRequest, action_id: int) -> HttpResponse:
+        """Order it again as a new action."""
+        return self._steer(request, action_id, self._retry)
+
+    def note_view(self, request: HttpRequest, action_id: int) -> HttpResponse:
+        """Replace its notes."""
+        return self._steer(request, action_id, self._annotate)
+
+    def _steer(self, request: HttpRequest, action_id: int, verb: Callable[[HttpRequest, int], str]) -> HttpResponse:
+        back = reverse("admin:actions_action_change", args=[action_id])
+        return scoped.carry_out(request, needs=OPERATORS, do=lambda: verb(request, action_id), back=back)
+
+    def _cancel(self, request: HttpRequest, action_id: int) -> str:
+        after = dispatch.cancel(
+            action_id=action_id, actor=scoped.caller(request).actor, reason=_reason(request), at=clock.now()
+        )
+        if after.state == State.CANCELLED:
+            return f"Action {action_id} is cancelled."
+        state = after.state.replace("_", " ")
+        return f"Action {action_id} is {state}: the cancellation is requested, no new attempt starts."
+
+    def _retry(self, request: HttpRequest, action_id: int) -> str:
+        answer = dispatch.retry(
+            action_id=action_id, actor=scoped.caller(request).actor, reason=_reason(request), at=clock.now()
+        )
+        if isinstance(answer, dispatch.Ordered):
+            return f"Ordered again as action {answer.action.id}."
+        raise dispatch.UnableToRetry(f"Not ordered: {answer.reason}.")
+
+    def _annotate(self, request: HttpRequest, action_id: int) -> str:
+        dispatch.annotate(
+            action_id=action_id,
+            notes=request.POST.get("notes", ""),
+            actor=scoped.caller(request).actor,
+            at=clock.now(),
+        )
+        return "The notes are kept."
+
+
+class EditedByAdministrators:
+    """What the two edited kinds of row share: administrators write, everyone reads, each change is in the audit."""
+
+    to_add = to_change = ADMINISTRATORS
+    subject = ""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)  # type: ignore[misc]
+        entries.write(
+            kind=f"{self.subject}.{'updated' if change else 'created'}",
+            subject=f"{self.subject}:{obj.name}",
+            actor=scoped.caller(request).actor,
+            reason=f"Changed {', '.join(form.changed_data)}." if change else "New.",
+            at=clock.now(),
+        )
+
+
+@admin.register(Remediator)
+class RemediatorAdmin(EditedByAdministrators, ScopedAdmin[Remediator]):
+    """Who carries actions out. The secret goes in and never comes out."""
+
+    subject = "remediator"
+    form = RemediatorForm
+    list_display = ("name", "kind", "address", "has_secret", "enabled", "used_for")
+    list_filter = ("kind", "enabled")
+    search_fields = ("name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Remediator]:
+        return super().get_queryset(request).prefetch_related("action_types")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("name",) if obj is not None else ()
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        readable = ("name", "kind", "config", "enabled")
+        may_write = scoped.allows(request, self.to_change if obj is not None else self.to_add)
+        return (*readable, "new_secret", "drop_secret") if may_write else (*readable, "has_secret")
+
+    @admin.display(description="where")
+    def address(self, obj: Remediator) -> str | None:
+        config = obj.config if isinstance(obj.config, dict) else {}
+        return str(config.get("url") or config.get("command") or "") or None
+
+    @admin.display(description="signed", boolean=True)
+    def has_secret(self, obj: Remediator) -> bool:
+        return bool(obj.secret)
+
+    @admin.display(description="used for")
+    def used_for(self, obj: Remediator) -> str:
+        return ", ".join(sorted(one.name for one in obj.action_types.all())) or "nothing"
+
+
+@admin.register(ActionType)
+class ActionTypeAdmin(EditedByAdministrators, ScopedAdmin[ActionType]):
+    """The sorts of remediation there are. A name keeps its meaning for ever: switch one off rather than reuse it."""
+
+    subject = "action-type"
+    form = ActionTypeForm
+    list_display = ("name", "description", "remediator", "shown_safety", "shown_risk", "enabled")
+    list_filter = ("remediator", "risk", "retry_safety", "enabled")
+    search_fields = ("name", "description")
+    list_select_related = ("remediator",)
+    fields = (
+        "name", "description", "remediator", "enabled", "retry_safety", "risk", "max_seconds", "cancel", "schema",
+    )  # fmt: skip
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("name",) if obj is not None else ()
+
+    @admin.display(description="repeating it", ordering="retry_safety")
+    def shown_safety(self, obj: ActionType) -> str:
+        return obj.get_retry_safety_display()
+
+    @admin.display(description="risk", ordering="risk")
+    def shown_risk(self, obj: ActionType) -> str:
+        return marks.tag(obj.risk, of={"high": "warning", "critical": "critical"}.get(obj.risk, ""))
+
+
+def _reason(request: HttpRequest) -> str:
+    return scoped.said(request, "reason") or "No reason was given."

@@ -1,0 +1,78 @@
+"""Actions as the API shows them."""
+
+from collections.abc import Mapping
+
+from actions.control import ControlState
+from actions.queries import ActionTypeView, ActionView, AttemptView
+
+
+def action(found: ActionView) -> dict[str, object]:
+    """One action as it stands in lists."""
+    return {
+        "id": found.id,
+        "uid": str(found.uid),
+        "target": found.target,
+        "action": found.kind,
+        "status": found.status,
+        "state": found.state,
+        "needs_human": found.needs_human,
+        "details": found.details,
+        "params": found.params,
+        "reason": found.reason,
+        "policy_name": found.policy_name,
+        "policy_version": found.policy_version,
+        "severity": found.severity,
+        "incident_id": found.incident_id,
+        "attempts": found.attempts,
+        "max_attempts": found.max_attempts,
+        "verification": found.verification,
+        "notes": found.notes,
+        "ordered_by": found.ordered_by,
+        "retry_of": found.retry_of,
+        "cancel_requested": found.cancel_requested,
+        "request_id": found.request_id,
+        "deadline": found.deadline,
+        "created_at": found.created_at,
+        "started_at": found.started_at,
+        "finished_at": found.finished_at,
+    }
+
+
+def attempt(found: AttemptView) -> dict[str, object]:
+    """One attempt."""
+    return {
+        "number": found.number,
+        "fence": found.fence,
+        "worker": found.worker,
+        "intent_at": found.intent_at,
+        "first_byte_at": found.first_byte_at,
+        "finished_at": found.finished_at,
+        "outcome": found.outcome,
+        "late": found.late,
+        "http_status": found.http_status,
+        "error_class": found.error_class,
+        "message": found.message,
+        "excerpt": found.excerpt,
+        "details": found.details,
+    }
+
+
+def action_type(found: ActionTypeView) -> dict[str, object]:
+    """One action type with the JSON Schema of its parameters."""
+    return {
+        "name": found.name,
+        "description": found.description,
+        "schema": found.schema,
+        "retry_safety": found.retry_safety,
+        "risk": found.risk,
+        "max_seconds": found.max_seconds,
+        "cancel": found.cancel,
+        "enabled": found.enabled,
+        "remediator": found.remediator,
+        "remediator_kind": found.remediator_kind,
+    }
+
+
+def control(found: ControlState) -> Mapping[str, object]:
+    """The switch."""
+    return {"mode": found.mode, "reason": found.reason, "by": found.by, "at": found.at}

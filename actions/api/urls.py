@@ -1,0 +1,18 @@
+"""Routes of this app, below /api/v1."""
+
+from django.urls import URLPattern, re_path
+
+from actions.api import views
+
+urlpatterns: list[URLPattern] = [
+    re_path(r"^actions/?$", views.ActionsView.as_view(), name="actions"),
+    re_path(r"^actions/(?P<action_id>[0-9]{1,18})/?$", views.OneActionView.as_view(), name="action"),
+    re_path(r"^actions/(?P<action_id>[0-9]{1,18})/cancel/?$", views.CancelView.as_view(), name="action-cancel"),
+    re_path(r"^actions/(?P<action_id>[0-9]{1,18})/retry/?$", views.RetryView.as_view(), name="action-retry"),
+    re_path(r"^actions/(?P<action_id>[0-9]{1,18})/notes/?$", views.NotesView.as_view(), name="action-notes"),
+    re_path(r"^actions/status/(?P<status>[^/]+)/?$", views.ActionsByStatusView.as_view(), name="actions-by-status"),
+    re_path(r"^control/?$", views.ControlView.as_view(), name="control"),
+    re_path(r"^action-types/?$", views.ActionTypesView.as_view(), name="action-types"),
+    re_path(r"^queue/stats/?$", views.QueueStatsView.as_view(), name="queue-stats"),
+    re_path(r"^ui/queue/stats/?$", views.QueueStatsView.as_view(), name="ui-queue-stats"),
+]

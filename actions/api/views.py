@@ -1,0 +1,251 @@
+"""The API of actions: each view reads the request, makes one call, and shows the answer."""
+
+import re
+
+from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from actions import control, dispatch, queries
+from actions.api import bodies, reach, shapes
+from actions.models import Action
+from actions.queries import ActionView
+from actions.states import Status
+from vigil.access import scopes
+from vigil.audit import entries
+from vigil.http import pagination, query
+from vigil.http.views import ApiView
+from vigil.kernel.errors import FieldError, Invalid, NotFound
+
+_PAGE = ("limit", "offset")
+_FILTERS = ("status", "target", "policy", "incident", "since", "until", *_PAGE)
+_STATUSES = tuple(status.value for status in Status)
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+def _parameters(names: tuple[str, ...]) -> list[OpenApiParameter]:
+    return [OpenApiParameter(name, OpenApiTypes.STR) for name in names]
+
+
+def _body(shape: str, **properties: str) -> dict[str, object]:
+    """The OpenAPI description of a small JSON body."""
+    fields = {name: {"type": kind} for name, kind in properties.items()}
+    return {"application/json": {"title": shape, "type": "object", "properties": fields, "additionalProperties": False}}
+
+
+class ActionsView(ApiView):
+    """All actions, and orders by hand."""
+
+    required_scopes = {"GET": scopes.READ, "POST": scopes.ACTIONS_WRITE}
+
+    @extend_schema(
+        operation_id="actions_list",
+        summary="List actions",
+        parameters=_parameters(_FILTERS),
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def get(self, request: Request) -> Response:
+        query.only(request, _FILTERS)
+        return _list(self, request, status=query.choice(request, "status", _STATUSES))
+
+    @extend_schema(
+        summary="Order an action by hand",
+        parameters=[OpenApiParameter("Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER)],
+        request=_body("Order", action="string", target="string", params="object", reason="string", severity="string"),
+        responses={201: OpenApiTypes.OBJECT, 200: OpenApiTypes.OBJECT},
+    )
+    def post(self, request: Request) -> Response:
+        wish = self.body(request, bodies.OrderBody)
+        caller = self.caller(request)
+        reach.check_target(wish.target, caller)
+        answer = dispatch.order_by_hand(
+            kind=wish.action,
+            target=wish.target,
+            params=wish.params,
+            reason=wish.reason,
+            actor=caller.actor,
+            at=self.at(request),
+            idempotency_key=_idempotency_key(request),
+            severity=wish.severity,
+        )
+        action, created = bodies.ordered(answer)
+        return Response(shapes.action(action), status=201 if created else 200)
+
+
+class ActionsByStatusView(ApiView):
+    """The actions of one status."""
+
+    required_scopes = {"GET": scopes.READ}
+
+    @extend_schema(
+        operation_id="actions_list_of_status",
+        summary="List actions of a status",
+        parameters=_parameters(_FILTERS[1:]),
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def get(self, request: Request, status: str) -> Response:
+        query.only(request, _FILTERS[1:])
+        if status not in _STATUSES:
+            raise NotFound(f"There is no status {status[:50]!r}; use one of {', '.join(_STATUSES)}.")
+        return _list(self, request, status=status)
+
+
+class OneActionView(ApiView):
+    """One action with its attempts and its story; its notes can be changed."""
+
+    required_scopes = {"GET": scopes.READ, "PATCH": scopes.ACTIONS_WRITE}
+
+    @extend_schema(summary="Show an action", responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request, action_id: str) -> Response:
+        return Response(_whole(reach.one(int(action_id), self.caller(request))))
+
+    @extend_schema(
+        summary="Change an action's notes",
+        request=_body("Notes", notes="string"),
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def patch(self, request: Request, action_id: str) -> Response:
+        return _annotate(self, request, action_id)
+
+
+class NotesView(ApiView):
+    """Notes on an action."""
+
+    required_scopes = {"POST": scopes.ACTIONS_WRITE}
+
+    @extend_schema(
+        summary="Write notes on an action", request=_body("Notes", notes="string"), responses={200: OpenApiTypes.OBJECT}
+    )
+    def post(self, request: Request, action_id: str) -> Response:
+        return _annotate(self, request, action_id)
+
+
+class CancelView(ApiView):
+    """Cancels an action: at once while it waits (200), else as a request (202)."""
+
+    required_scopes = {"POST": scopes.ACTIONS_WRITE}
+
+    @extend_schema(
+        summary="Cancel an action",
+        request=_body("Reason", reason="string"),
+        responses={200: OpenApiTypes.OBJECT, 202: OpenApiTypes.OBJECT},
+    )
+    def post(self, request: Request, action_id: str) -> Response:
+        caller = self.caller(request)
+        reason = _optional_reason(self, request)
+        reach.one(int(action_id), caller)
+        action = dispatch.cancel(action_id=int(action_id), actor=caller.actor, reason=reason, at=self.at(request))
+        outcome = "requested" if action.is_live else "cancelled"
+        return Response({**shapes.action(action), "cancel": outcome}, status=202 if action.is_live else 200)
+
+
+class RetryView(ApiView):
+    """Orders a failed or cancelled action again, as a new one."""
+
+    required_scopes = {"POST": scopes.ACTIONS_WRITE}
+
+    @extend_schema(
+        summary="Retry an action", request=_body("Reason", reason="string"), responses={201: OpenApiTypes.OBJECT}
+    )
+    def post(self, request: Request, action_id: str) -> Response:
+        caller = self.caller(request)
+        reason = _optional_reason(self, request)
+        reach.one(int(action_id), caller)
+        answer = dispatch.retry(action_id=int(action_id), actor=caller.actor, reason=reason, at=self.at(request))
+        action, created = bodies.ordered(answer)
+        return Response(shapes.action(action), status=201 if created else 200)
+
+
+class ControlView(ApiView):
+    """The control switch."""
+
+    required_scopes = {"GET": scopes.READ, "PUT": scopes.CONTROL}
+
+    @extend_schema(summary="Show the control switch", responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request) -> Response:
+        return Response(shapes.control(control.state()))
+
+    @extend_schema(
+        summary="Set the control switch",
+        request=_body("Control", mode="string", reason="string"),
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def put(self, request: Request) -> Response:
+        wish = self.body(request, bodies.ControlBody)
+        actor = self.caller(request).actor
+        state = control.set_mode(mode=wish.mode, reason=wish.reason, actor=actor, at=self.at(request))
+        return Response(shapes.control(state))
+
+
+class ActionTypesView(ApiView):
+    """What can be ordered."""
+
+    required_scopes = {"GET": scopes.READ}
+
+    @extend_schema(summary="List action types", responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request) -> Response:
+        kinds = [shapes.action_type(kind) for kind in queries.kinds()]
+        return Response({"count": len(kinds), "action_types": kinds})
+
+
+class QueueStatsView(ApiView):
+    """Queue depth and totals."""
+
+    required_scopes = {"GET": scopes.READ}
+
+    @extend_schema(summary="Show queue statistics", responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request) -> Response:
+        return Response(queries.queue_stats(self.at(request)))
+
+
+def _list(view: ApiView, request: Request, *, status: str) -> Response:
+    found = reach.rows(_filtered(request, status=status), view.caller(request))
+    page = pagination.page(request, found)
+    return Response({**page.head(), "actions": [shapes.action(queries.view(row)) for row in page.rows]})
+
+
+def _filtered(request: Request, *, status: str) -> QuerySet[Action]:
+    incident = query.whole(request, "incident", default=0, least=0, most=10**12 - 1)
+    return queries.filtered(
+        status=status or None,
+        target=query.text(request, "target") or None,
+        policy=query.text(request, "policy") or None,
+        incident_id=incident or None,
+        since=query.moment(request, "since"),
+        until=query.moment(request, "until"),
+    )
+
+
+def _whole(action: ActionView) -> dict[str, object]:
+    return {
+        **shapes.action(action),
+        "tries": [shapes.attempt(attempt) for attempt in queries.attempts_of(action.id)],
+        "timeline": [entries.shown(entry) for entry in entries.of(f"action:{action.id}")],
+    }
+
+
+def _annotate(view: ApiView, request: Request, action_id: str) -> Response:
+    caller = view.caller(request)
+    wish = view.body(request, bodies.NotesBody)
+    reach.one(int(action_id), caller)
+    action = dispatch.annotate(action_id=int(action_id), notes=wish.notes, actor=caller.actor, at=view.at(request))
+    return Response(shapes.action(action))
+
+
+def _optional_reason(view: ApiView, request: Request) -> str:
+    """A verb needs no body."""
+    if not view.raw_body(request):
+        return ""
+    return view.body(request, bodies.ReasonBody).reason
+
+
+def _idempotency_key(request: Request) -> str:
+    key: str = request.headers.get("Idempotency-Key", "")
+    if key and not _KEY.fullmatch(key):
+        message = "1 to 200 visible ASCII characters"
+        raise Invalid(
+            f"Idempotency-Key must be {message}.", errors=[FieldError(path="Idempotency-Key", message=message)]
+        )
+    return key

@@ -1,0 +1,80 @@
+"""Action types: which are known, and whether parameters fit them."""
+
+from collections.abc import Mapping
+
+import msgspec
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+
+from actions.models import ActionType
+from vigil.kernel.errors import FieldError, VigilError
+
+PARAMS_LIMIT_BYTES = 16 * 1024
+PARAMS_DEEPEST = 8
+_LONGEST_COMPLAINT = 200
+
+
+class UnableToOrder(VigilError):
+    """The order makes no sense as it is; `errors` says where."""
+
+    code = "unable_to_order"
+    status = 422
+
+
+def known_type(kind: str) -> ActionType:
+    """The action type of that name; UnableToOrder lists those there are."""
+    found = ActionType.objects.select_related("remediator").defer("remediator__secret").filter(name=kind).first()
+    if found is None:
+        names = ", ".join(ActionType.objects.filter(enabled=True).order_by("name").values_list("name", flat=True))
+        raise UnableToOrder(
+            f"There is no action type {kind[:100]!r}; known are: {names}.",
+            code="unknown_action",
+            errors=[FieldError(path="action", message=f"there is no action type {kind[:100]!r}; known are: {names}")],
+        )
+    return found
+
+
+def check_params(known: ActionType, params: Mapping[str, object]) -> None:
+    """UnableToOrder when the parameters are too large or too deep, or do not fit the type's JSON Schema."""
+    if len(msgspec.json.encode(dict(params))) > PARAMS_LIMIT_BYTES:
+        raise UnableToOrder(
+            "The parameters are too large; 16 KiB are the most.",
+            errors=[FieldError(path="params", message="at most 16 KiB as JSON")],
+        )
+    if _deeper_than(params, PARAMS_DEEPEST):
+        raise UnableToOrder(
+            f"The parameters are nested too deeply; {PARAMS_DEEPEST} levels are the most.",
+            errors=[FieldError(path="params", message=f"at most {PARAMS_DEEPEST} levels")],
+        )
+    complaints = sorted(
+        Draft202012Validator(known.schema or {}).iter_errors(dict(params)), key=lambda one: one.json_path
+    )
+    if complaints:
+        raise UnableToOrder(
+            f"The parameters do not fit {known.name}: {_said(complaints[0])}.",
+            errors=[FieldError(path=_path(one), message=_said(one)) for one in complaints[:20]],
+        )
+
+
+def schema_fault(schema: object) -> str:
+    """Why this is no JSON Schema for parameters; "" when it is one."""
+    if not isinstance(schema, dict):
+        return "a JSON Schema is an object"
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        return error.message[:_LONGEST_COMPLAINT]
+    return ""
+
+
+def _deeper_than(value: object, levels: int) -> bool:
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else None
+    return inside is not None and (levels == 0 or any(_deeper_than(one, levels - 1) for one in inside))
+
+
+def _path(error: ValidationError) -> str:
+    return "params" + error.json_path.removeprefix("$")
+
+
+def _said(error: ValidationError) -> str:
+    return error.message[:_LONGEST_COMPLAINT]

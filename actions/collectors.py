@@ -1,0 +1,22 @@
+"""State gauges, read from the database when Prometheus asks."""
+
+from collections.abc import Iterable
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from actions import control, queries
+from actions.states import Status, states_of
+
+
+def read() -> Iterable[Metric]:
+    """Queue length, actions by state, and the control switch."""
+    counts = queries.counts_by_state()
+    by_state = GaugeMetricFamily("vigil_actions_in_state", "Actions by state, now.", labels=["state"])
+    for state, total in sorted(counts.items()):
+        by_state.add_metric([state], total)
+    waiting = sum(counts[state] for state in states_of(Status.PENDING))
+    mode = control.state().mode
+    switch = GaugeMetricFamily("vigil_control_mode", "1 for the mode in force.", labels=["mode"])
+    for known in control.MODES:
+        switch.add_metric([known], float(known == mode))
+    return [GaugeMetricFamily("vigil_queue_length", "Actions that wait.", value=waiting), by_state, switch]

@@ -1,0 +1,484 @@
+"""The front door: every order, and everything a person may do to an action, comes through here."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from actions import budgets, catalogue, control, guards, hints, queries, transitions
+from actions.catalogue import UnableToOrder as UnableToOrder
+from actions.guards import Limits
+from actions.models import Action, ActionType, TargetGuard
+from actions.queries import ActionView
+from actions.states import HOLDING, LIVE, TERMINAL, State, status_of
+from vigil.kernel import context, failpoints
+from vigil.kernel.database import database_now, tx
+from vigil.kernel.errors import Conflict, FieldError, Invalid
+from vigil.telemetry import metrics
+
+LONGEST_TARGET = 250
+LONGEST_NOTES = 10_000
+EVERYTHING = frozenset({"*", "all"})
+_VERIFICATIONS = {"effective": [""], "ineffective": [""], "unverifiable": [""], "relapsed": ["effective"]}
+_RETRIABLE = frozenset({State.FAILED, State.EXPIRED, State.CANCELLED, State.REJECTED, State.NEEDS_HUMAN})
+
+
+class UnableToCancel(Conflict):
+    """The action is over."""
+
+    code = "unable_to_cancel"
+
+
+class UnableToRetry(Conflict):
+    """The action is not over, or needs no second one."""
+
+    code = "unable_to_retry"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """There is a live action for the key."""
+
+    action: ActionView
+    created: bool
+    """False: the key's action was there already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Not now; nothing was stored. Ask again at the next evaluation."""
+
+    guard: str
+    reason: str
+    numbers: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Not before somebody changes something; nothing was stored."""
+
+    guard: str
+    reason: str
+    numbers: Mapping[str, object] = field(default_factory=dict)
+
+
+type OrderAnswer = Ordered | Held | Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    kind: ActionType
+    target: str
+    params: Mapping[str, object]
+    key: str
+    reason: str
+    actor: str
+    at: datetime
+    incident_id: int | None
+    policy_name: str
+    policy_version: int | None
+    severity: str
+    limits: Limits
+    settle: timedelta | None
+    request_key: str | None
+    retry_of: int | None
+    by_hand: bool
+
+    @property
+    def load(self) -> budgets.Load:
+        return budgets.Load(kind=self.kind.name, policy_name=self.policy_name, group=self.limits.concurrency_group)
+
+
+def order(
+    *,
+    kind: str,
+    target: str,
+    params: Mapping[str, object],
+    key: str,
+    reason: str,
+    actor: str,
+    at: datetime,
+    incident_id: int | None = None,
+    policy_name: str = "",
+    policy_version: int | None = None,
+    severity: str = "",
+    limits: Limits | None = None,
+    settle: timedelta | None = None,
+    request_key: str | None = None,
+    retry_of: int | None = None,
+    by_hand: bool | None = None,
+) -> OrderAnswer:
+    """Order an action inside the caller's transaction, or say which guard holds or refuses it and why.
+
+    A live action with the same `key` is answered as it is. An order without a policy is by hand: of the guards only
+    the kill switch questions it. UnableToOrder: unknown kind, parameters that do not fit, or no single target.
+    The database's clock dates the action; `at` is the time that the decision was judged by.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise RuntimeError("dispatch.order belongs into the transaction of the decision that wants it.")
+    known = catalogue.known_type(kind)
+    _check_target(target)
+    catalogue.check_params(known, params)
+    wish = _Order(
+        kind=known,
+        target=target,
+        params=params,
+        key=key,
+        reason=reason,
+        actor=actor,
+        at=at,
+        incident_id=incident_id,
+        policy_name=policy_name,
+        policy_version=policy_version,
+        severity=severity,
+        limits=limits or Limits(),
+        settle=settle,
+        request_key=request_key,
+        retry_of=retry_of,
+        by_hand=policy_name == "" if by_hand is None else by_hand,
+    )
+    return _live(key) or _judge(wish)
+
+
+def order_by_hand(
+    *,
+    kind: str,
+    target: str,
+    params: Mapping[str, object],
+    reason: str,
+    actor: str,
+    at: datetime,
+    idempotency_key: str = "",
+    severity: str = "",
+) -> OrderAnswer:
+    """Order what a person or a script asks for, in a transaction of its own.
+
+    The same actor, `idempotency_key` and order again answers with the first one's action, even when it is over;
+    with another order it is Invalid.
+    """
+    request_key = f"{actor}:{idempotency_key}" if idempotency_key else None
+
+    def place() -> OrderAnswer:
+        return _replayed(request_key, kind=kind, target=target, params=params) or order(
+            kind=kind,
+            target=target,
+            params=params,
+            key=f"manual:{uuid.uuid4()}",
+            reason=reason,
+            actor=actor,
+            at=at,
+            severity=severity,
+            request_key=request_key,
+        )
+
+    return tx(place)
+
+
+def validate(*, kind: str, params: Mapping[str, object]) -> None:
+    """UnableToOrder when an order of this kind with these parameters would be refused."""
+    catalogue.check_params(catalogue.known_type(kind), params)
+
+
+def cancel(*, action_id: int, actor: str, reason: str, at: datetime) -> ActionView:
+    """Cancel what waits at once; of what may be running, request it: then no further attempt starts.
+
+    An action that needs a human is settled by this: the person says that nothing runs any more.
+    """
+    return tx(lambda: _cancel(action_id, transitions.why(actor=actor, reason=reason, asked_at=at.isoformat())))
+
+
+def retry(*, action_id: int, actor: str, reason: str, at: datetime) -> OrderAnswer:
+    """Order a failed, expired, cancelled or stuck action again, as a new action that names it in `retry_of`."""
+
+    def place() -> OrderAnswer:
+        answer = _retry(action_id, actor=actor, reason=reason, at=at)
+        if not isinstance(answer, Ordered):
+            transaction.set_rollback(True)  # without a new action the old one stays as it was
+        return answer
+
+    return tx(place)
+
+
+def annotate(*, action_id: int, notes: str, actor: str, at: datetime) -> ActionView:
+    """Replace an action's notes."""
+    if len(notes) > LONGEST_NOTES or "\x00" in notes:
+        raise Invalid(
+            "The notes are too long, or hold a NUL.",
+            errors=[FieldError(path="notes", message="at most 10,000 characters, no NUL")],
+        )
+    return tx(lambda: _annotate(action_id, notes, transitions.why(actor=actor, reason="", asked_at=at.isoformat())))
+
+
+def cancel_pending(
+    *, policy_name: str | None = None, incident_id: int | None = None, actor: str, reason: str, at: datetime
+) -> int:
+    """Cancel what waits for a policy or an incident, inside the caller's transaction; how many were cancelled.
+
+    Of those at work the cancellation is requested; they are not counted.
+    """
+    if not policy_name and incident_id is None:
+        raise ValueError("cancel_pending wants a policy or an incident: nothing never means everything.")
+    rows = Action.objects.filter(state__in=LIVE).exclude(state=State.NEEDS_HUMAN).order_by("id")
+    if policy_name:
+        rows = rows.filter(policy_name=policy_name)
+    if incident_id is not None:
+        rows = rows.filter(incident_id=incident_id)
+    because = transitions.why(actor=actor, reason=reason, asked_at=at.isoformat())
+    now = database_now()
+    return sum(_stop(row, because, now=now) == "cancelled" for row in rows.select_for_update())
+
+
+def record_verification(
+    *, action_id: int, verification: str, reason: str, numbers: Mapping[str, object], at: datetime
+) -> bool:
+    """Store what fresh data says of an action that ended well, inside the caller's transaction.
+
+    False: it was judged already. `relapsed` may only follow `effective`.
+    """
+    if verification not in _VERIFICATIONS:
+        raise ValueError(f"{verification!r} is no verification; use one of {', '.join(_VERIFICATIONS)}.")
+    because = transitions.Why(actor="vigil", reason=reason, numbers={**numbers, "judged_at": at.isoformat()})
+    stored = transitions.remark(
+        action_id=action_id,
+        state=State.SUCCEEDED,
+        kind=f"action.{verification}",
+        because=because,
+        at=database_now(),
+        values={"verification": verification},
+        where=Q(verification__in=_VERIFICATIONS[verification]),
+    )
+    failpoints.hit("verify.before_commit")
+    if stored:
+        count = metrics.verifications_total.labels(verification=verification).inc
+        transaction.on_commit(count, robust=True)
+    return stored
+
+
+def _check_target(target: str) -> None:
+    if not target.strip() or target in EVERYTHING or len(target) > LONGEST_TARGET or not target.isprintable():
+        message = "name one target, such as web-01 (printable, at most 250 characters; not empty, not * or all)"
+        raise UnableToOrder(
+            f"An action needs one target: {message}.", errors=[FieldError(path="target", message=message)]
+        )
+
+
+def _live(key: str) -> Ordered | None:
+    row = Action.objects.filter(dedup_key=key, state__in=LIVE).first()
+    return Ordered(action=queries.view(row), created=False) if row is not None else None
+
+
+def _judge(wish: _Order) -> OrderAnswer:
+    if not wish.kind.enabled or not wish.kind.remediator.enabled:
+        what = wish.kind.name if not wish.kind.enabled else f"its remediator {wish.kind.remediator.name}"
+        return _counted(guards.Refuse(guard="action_type", reason=f"{what} is switched off"))
+    if wish.policy_name and not wish.by_hand:
+        budgets.declare(policy_name=wish.policy_name, limits=wish.limits)
+    guard = budgets.lock_target(wish.target)
+    now = database_now()
+    if wish.by_hand:
+        answer = guards.kill_switch(control.state().switch)
+    else:
+        answer = guards.check(_facts(wish, guard, now=now), at=now)
+    if isinstance(answer, guards.Allow):
+        metrics.guard_decisions_total.labels(guard="all", answer="allow").inc()
+        return _insert(wish, now=now)
+    return _counted(answer)
+
+
+def _counted(answer: guards.Hold | guards.Refuse) -> Held | Refused:
+    shape = Held if isinstance(answer, guards.Hold) else Refused
+    metrics.guard_decisions_total.labels(guard=answer.guard, answer=type(answer).__name__.lower()).inc()
+    return shape(guard=answer.guard, reason=answer.reason, numbers=answer.numbers)
+
+
+def _facts(wish: _Order, guard: TargetGuard, *, now: datetime) -> guards.Facts:
+    default = timedelta(seconds=settings.VIGIL_DEFAULT_COOLDOWN_SECONDS)
+    cooldown = default if wish.limits.cooldown is None else wish.limits.cooldown
+    rate, concurrency = budgets.room_to_order(wish.load, wish.limits, now=now)
+    return guards.Facts(
+        switch=control.state().switch,
+        target=wish.target,
+        cooldown=cooldown,
+        occupant=_occupant(wish.target),
+        last_effect_at=budgets.last_effect_on(wish.target, since=now - cooldown),
+        cooldown_until=guard.cooldown_until,
+        quarantined_until=guard.quarantined_until,
+        rate=rate,
+        rate_per=wish.limits.rate_per,
+        concurrency=concurrency,
+    )
+
+
+def _occupant(target: str) -> guards.Occupant | None:
+    row = Action.objects.filter(target=target, state__in=LIVE).order_by("id").first()
+    if row is None:
+        return None
+    return guards.Occupant(
+        action_id=row.pk,
+        kind=row.action_type_id,
+        status=row.status,
+        needs_human=row.state == State.NEEDS_HUMAN,
+    )
+
+
+def _insert(wish: _Order, *, now: datetime) -> OrderAnswer:
+    row = _row(wish, now=now)
+    try:
+        with transaction.atomic():  # a savepoint: losing a race on the key must not lose the caller's work
+            row.save(force_insert=True)
+    except IntegrityError:
+        found = _live(wish.key) or _replayed(
+            wish.request_key, kind=wish.kind.name, target=wish.target, params=wish.params
+        )
+        if found is None:
+            raise
+        return found
+    because = transitions.why(
+        actor=wish.actor, reason=wish.reason, judged_at=wish.at.isoformat(), action=wish.kind.name, target=wish.target
+    )
+    transitions.born(row, because=because, at=now)
+    failpoints.hit("propose.before_commit")
+    if row.state == State.READY:
+        transaction.on_commit(partial(_hint, row.pk), robust=True)
+    return Ordered(action=queries.view(row), created=True)
+
+
+def _row(wish: _Order, *, now: datetime) -> Action:
+    return Action(
+        dedup_key=wish.key,
+        request_key=wish.request_key,
+        action_type_id=wish.kind.name,
+        target=wish.target,
+        params=dict(wish.params),
+        state=_first_state(wish).value,
+        incident_id=wish.incident_id,
+        policy_name=wish.policy_name,
+        policy_version=wish.policy_version,
+        severity=wish.severity,
+        reason=wish.reason,
+        ordered_by=wish.actor,
+        by_hand=wish.by_hand,
+        request_id=context.request_id(),
+        retry_of_id=wish.retry_of,
+        concurrency_group=wish.limits.concurrency_group,
+        max_attempts=max(1, wish.limits.max_attempts),
+        run_after=now,
+        hinted_at=now,
+        deadline=now + wish.limits.deadline,
+        settle=wish.settle,
+        created_at=now,
+    )
+
+
+def _first_state(wish: _Order) -> State:
+    risk = wish.kind.risk
+    asks = risk == ActionType.Risk.CRITICAL or (risk == ActionType.Risk.HIGH and not wish.by_hand)
+    return State.AWAITING_APPROVAL if asks else State.READY
+
+
+def _hint(action_id: int) -> None:
+    failpoints.hit("propose.after_commit")
+    hints.give([action_id])
+
+
+def _replayed(request_key: str | None, *, kind: str, target: str, params: Mapping[str, object]) -> Ordered | None:
+    if request_key is None:
+        return None
+    row = Action.objects.filter(request_key=request_key).first()
+    if row is None:
+        return None
+    if (row.action_type_id, row.target, row.params) != (kind, target, dict(params)):
+        raise Invalid(
+            f"This Idempotency-Key ordered action {row.pk}, which is another one; use a fresh key for a new order.",
+            code="idempotency_key_reused",
+        )
+    return Ordered(action=queries.view(row), created=False)
+
+
+def _locked(action_id: int) -> Action:
+    queries.get(action_id)  # says so in a sentence when there is none
+    return Action.objects.select_for_update().get(pk=action_id)
+
+
+def _cancel(action_id: int, because: transitions.Why) -> ActionView:
+    row = _locked(action_id)
+    if row.state in TERMINAL:
+        raise UnableToCancel(f"Action {action_id} is over ({status_of(row.state)}): there is nothing to cancel.")
+    _stop(row, because, now=database_now())
+    return queries.get(action_id)
+
+
+def _stop(row: Action, because: transitions.Why, *, now: datetime) -> str:
+    """Cancelled, requested, or nothing ("") when it was requested before."""
+    state = State(row.state)
+    if state not in HOLDING or state == State.NEEDS_HUMAN:
+        moved = transitions.move(action_id=row.pk, origin=state, goal=State.CANCELLED, because=because, at=now)
+        return "cancelled" if moved else ""
+    if row.cancel_requested_at is not None:
+        return ""
+    transitions.remark(
+        action_id=row.pk,
+        state=state,
+        kind="action.cancel_requested",
+        because=because,
+        at=now,
+        values={"cancel_requested_at": now},
+    )
+    return "requested"
+
+
+def _retry(action_id: int, *, actor: str, reason: str, at: datetime) -> OrderAnswer:
+    row = _locked(action_id)
+    if row.state not in _RETRIABLE:
+        raise UnableToRetry(
+            f"Action {action_id} is {status_of(row.state)}: only one that failed, was cancelled or is stuck is retried."
+        )
+    done = row.retries.filter(state=State.SUCCEEDED).order_by("id").first()
+    if done is not None:
+        raise UnableToRetry(
+            f"Action {action_id} was ordered again as action {done.pk}, which succeeded; for more, give a new order."
+        )
+    if row.state == State.NEEDS_HUMAN:
+        because = transitions.why(actor=actor, reason=f"ordered again: {reason}")
+        transitions.move(
+            action_id=row.pk, origin=State.NEEDS_HUMAN, goal=State.FAILED, because=because, at=database_now()
+        )
+    return order(
+        kind=row.action_type_id,
+        target=row.target,
+        params=row.params,
+        key=f"retry:{row.pk}",
+        reason=reason or f"retry of action {row.pk}",
+        actor=actor,
+        at=at,
+        incident_id=row.incident_id,
+        policy_name=row.policy_name,
+        policy_version=row.policy_version,
+        severity=row.severity,
+        limits=Limits(
+            concurrency_group=row.concurrency_group,
+            max_attempts=row.max_attempts,
+            deadline=row.deadline - row.created_at,
+        ),
+        settle=row.settle,
+        retry_of=row.pk,
+        by_hand=True,
+    )
+
+
+def _annotate(action_id: int, notes: str, because: transitions.Why) -> ActionView:
+    row = _locked(action_id)
+    transitions.remark(
+        action_id=action_id,
+        state=State(row.state),
+        kind="action.noted",
+        because=because,
+        at=database_now(),
+        values={"notes": notes},
+    )
+    return queries.get(action_id)

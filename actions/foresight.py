@@ -1,0 +1,123 @@
+"""What the guards would say to many orders at once: a few queries for all of them, and no lock.
+
+Most orders that were held are held again for the same reason, and asking `dispatch.order` costs many queries each time.
+Only holds are foreseen: an order that would go through is always judged again under its locks.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Max
+
+from actions import budgets, control, guards
+from actions.dispatch import Held
+from actions.guards import Limits, Switch
+from actions.models import Action, ActionType, Attempt, TargetGuard
+from actions.states import LIVE, State
+from vigil.kernel.database import database_now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """An order that a policy would place."""
+
+    kind: str
+    target: str
+    policy_name: str
+    limits: Limits
+
+    @property
+    def load(self) -> budgets.Load:
+        """Whose caps matter."""
+        return budgets.Load(kind=self.kind, policy_name=self.policy_name, group=self.limits.concurrency_group)
+
+    @property
+    def cooldown(self) -> timedelta:
+        """Least time between two effects on the target."""
+        default = timedelta(seconds=settings.VIGIL_DEFAULT_COOLDOWN_SECONDS)
+        return default if self.limits.cooldown is None else self.limits.cooldown
+
+
+def holds(wishes: Collection[Wish]) -> dict[Wish, Held]:
+    """Those of the wishes that a guard holds right now; nothing is stored or counted."""
+    if not wishes:
+        return {}
+    view = _View(wishes)
+    answers = {wish: view.answer(wish) for wish in set(wishes)}
+    return {
+        wish: Held(guard=answer.guard, reason=answer.reason, numbers=answer.numbers)
+        for wish, answer in answers.items()
+        if isinstance(answer, guards.Hold)
+    }
+
+
+class _View:
+    """What was read for all the wishes."""
+
+    def __init__(self, wishes: Collection[Wish]) -> None:
+        targets = {wish.target for wish in wishes}
+        self._now = database_now()
+        self._switch: Switch = control.state().switch
+        self._usable = _usable({wish.kind for wish in wishes})
+        self._occupants = _occupants(targets)
+        self._guards = {row.target: row for row in TargetGuard.objects.filter(target__in=targets)}
+        self._effects = _last_effects(targets, since=self._now - max(wish.cooldown for wish in wishes))
+        self._room: dict[tuple[budgets.Load, Limits], tuple[guards.Usage, tuple[guards.Usage, ...]]] = {}
+
+    def answer(self, wish: Wish) -> guards.Answer:
+        """The first objection; Allow also where the answer would be something else than a hold."""
+        if wish.kind not in self._usable:
+            return guards.ALLOWED
+        facts = self._about_target(wish)
+        answer = guards.check(facts, at=self._now)
+        if not isinstance(answer, guards.Allow):
+            return answer
+        rate, at_once = self._room_for(wish)
+        return guards.check(replace(facts, rate=rate, concurrency=at_once), at=self._now)
+
+    def _about_target(self, wish: Wish) -> guards.Facts:
+        row = self._guards.get(wish.target)
+        return guards.Facts(
+            switch=self._switch,
+            target=wish.target,
+            cooldown=wish.cooldown,
+            occupant=self._occupants.get(wish.target),
+            last_effect_at=self._effects.get(wish.target),
+            cooldown_until=None if row is None else row.cooldown_until,
+            quarantined_until=None if row is None else row.quarantined_until,
+            rate_per=wish.limits.rate_per,
+        )
+
+    def _room_for(self, wish: Wish) -> tuple[guards.Usage, tuple[guards.Usage, ...]]:
+        key = (wish.load, wish.limits)
+        if key not in self._room:
+            self._room[key] = budgets.room_to_order(wish.load, wish.limits, now=self._now)
+        return self._room[key]
+
+
+def _usable(kinds: Iterable[str]) -> set[str]:
+    rows = ActionType.objects.filter(name__in=list(kinds), enabled=True, remediator__enabled=True)
+    return set(rows.values_list("name", flat=True))
+
+
+def _occupants(targets: Collection[str]) -> dict[str, guards.Occupant]:
+    """The oldest live action of each target."""
+    found: dict[str, guards.Occupant] = {}
+    for row in Action.objects.filter(target__in=list(targets), state__in=LIVE).order_by("id"):
+        found.setdefault(
+            row.target,
+            guards.Occupant(
+                action_id=row.pk,
+                kind=row.action_type_id,
+                status=row.status,
+                needs_human=row.state == State.NEEDS_HUMAN,
+            ),
+        )
+    return found
+
+
+def _last_effects(targets: Collection[str], *, since: datetime) -> dict[str, datetime]:
+    rows = Attempt.objects.filter(action__target__in=list(targets), intent_at__gt=since).order_by()
+    return dict(rows.values_list("action__target").annotate(newest=Max("intent_at")))

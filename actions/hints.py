@@ -1,0 +1,141 @@
+"""Hints to workers: "look at this action". One may get lost, come twice or come late; nothing depends on it."""
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from django.conf import settings
+from kombu import Connection
+
+from actions import tasks
+from vigil.kernel import failpoints
+from vigil.telemetry import metrics
+
+logger = structlog.get_logger(__name__)
+
+QUEUE = "vigil.actions"
+EXPIRES_SECONDS = 60
+WAITING_MAX = 1_000
+"""How many hints a web process keeps while Redis is slow; the dispatcher gives what does not fit."""
+
+AGAIN_WITHIN_SECONDS = 1.0
+"""A publish that failed faster than this is tried once more on a fresh connection."""
+
+_DIRECT_ROLES = frozenset({"worker", "chores", "dispatcher"})
+
+
+class _Background:
+    """One small thread that publishes, so that no request ever waits for Redis."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._waiting: queue.Queue[int] = queue.Queue(maxsize=WAITING_MAX)
+
+    def add(self, action_id: int) -> None:
+        self._ensure_started()
+        try:
+            self._waiting.put_nowait(action_id)
+        except queue.Full:
+            metrics.hints_total.labels(outcome="dropped").inc()
+
+    def _ensure_started(self) -> None:
+        with self._lock:
+            if self._pid == os.getpid():
+                return
+            # A fork copies the queue but not the thread: each process begins with its own.
+            self._pid = os.getpid()
+            self._waiting = queue.Queue(maxsize=WAITING_MAX)
+            threading.Thread(target=self._run, args=(self._waiting,), name="vigil-hints", daemon=True).start()
+
+    def _run(self, waiting: "queue.Queue[int]") -> None:
+        while True:
+            publish([waiting.get()])
+
+
+_background = _Background()
+_direct = threading.Event()
+_outage = threading.Event()
+
+
+def publish_directly() -> None:
+    """From now on this process publishes where it stands: for workers and the dispatcher, which serve no requests."""
+    _direct.set()
+
+
+def give(action_ids: Sequence[int]) -> None:
+    """Hint at these actions. Call it after the commit; it never raises, and in a web process never waits."""
+    if _direct.is_set() or settings.VIGIL_ROLE in _DIRECT_ROLES:
+        publish(action_ids)
+        return
+    for action_id in action_ids:
+        _background.add(action_id)
+
+
+def publish(action_ids: Sequence[int]) -> int:
+    """Publish here and now; how many went out. Stops at the first failure, which may take 3 s; never raises."""
+    for done, action_id in enumerate(action_ids):
+        if not _published(action_id):
+            return done
+    return len(action_ids)
+
+
+def _published(action_id: int) -> bool:
+    failpoints.hit("publish.before")
+    try:
+        _send(action_id)
+    except Exception as error:  # whatever ails the broker, the dispatcher finds the row
+        metrics.hints_total.labels(outcome="failed").inc()
+        if not _outage.is_set():  # one line for an outage, not one for each hint
+            logger.warning("actions.hint.failed", action_id=action_id, error=f"{type(error).__name__}: {error}")
+        _outage.set()
+        return False
+    failpoints.hit("publish.after")
+    metrics.hints_total.labels(outcome="published").inc()
+    if _outage.is_set():
+        logger.info("actions.hint.recovered", action_id=action_id)
+    _outage.clear()
+    return True
+
+
+def _send(action_id: int) -> None:
+    started = time.monotonic()
+    try:
+        _publish_on(_line.connection(), action_id)
+    except Exception:
+        _line.hang_up()
+        if time.monotonic() - started > AGAIN_WITHIN_SECONDS:
+            raise
+        # A broker that was restarted closed our connection long ago; a fresh one tells whether it is back.
+        _publish_on(_line.connection(), action_id)
+
+
+def _publish_on(connection: Connection, action_id: int) -> None:
+    how: dict[str, Any] = {"queue": QUEUE, "retry": False, "expires": EXPIRES_SECONDS, "connection": connection}
+    tasks.run_action.apply_async(kwargs={"action_id": action_id}, **how)
+
+
+class _Line(threading.local):
+    """Each publishing thread's own connection. Celery's shared ones try three times, 6 s in all, to get through."""
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._connection: Connection | None = None
+
+    def connection(self) -> Connection:
+        if self._connection is None or self._pid != os.getpid():
+            self._connection = tasks.run_action.app.connection_for_write(transport_options={"max_retries": 0})
+            self._pid = os.getpid()
+        return self._connection
+
+    def hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.release()
+        self._connection = None
+
+
+_line = _Line()

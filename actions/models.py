@@ -1,0 +1,303 @@
+"""What is kept about actions. The database itself rules out two effects on one target."""
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+
+from actions.secrets import EncryptedTextField
+from actions.states import HOLDING, LEASE_HELD, TERMINAL, State, status_of
+
+_STATES = [(state.value, state.value.replace("_", " ")) for state in State]
+_VERIFICATIONS = ["", "effective", "ineffective", "unverifiable", "relapsed"]
+
+
+def _sorted(states: frozenset[State]) -> list[str]:
+    return sorted(state.value for state in states)
+
+
+class Remediator(models.Model):
+    """Who carries actions out: a service called over HTTP, an allowed command, or the log."""
+
+    name = models.CharField(max_length=100, unique=True)
+    kind = models.CharField(max_length=50)
+    """A kind the registry knows: http, command, log, or a plug-in's."""
+    config = models.JSONField(default=dict, blank=True)
+    secret = EncryptedTextField(blank=True, default="")
+    """Signs calls; encrypted at rest."""
+    enabled = models.BooleanField(default=True)
+    from_environment = models.BooleanField(default=False, editable=False)
+    """Made by REMEDIATOR_URL, and follows it."""
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~Q(name="") & ~Q(kind=""), name="actions_remediator_is_named"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.kind})"
+
+
+class ActionType(models.Model):
+    """A sort of remediation. A name keeps its meaning for ever: retire it and make a new one instead."""
+
+    class Safety(models.TextChoices):
+        NATURAL = "natural", "repeating it is harmless"
+        IDEMPOTENT_KEY = "idempotent_key", "the remediator de-duplicates by key"
+        AT_MOST_ONCE = "at_most_once", "never sent twice"
+
+    class Risk(models.TextChoices):
+        LOW = "low"
+        HIGH = "high"
+        CRITICAL = "critical"
+
+    name = models.CharField(max_length=100, unique=True)
+    description = models.CharField(max_length=250, blank=True)
+    remediator = models.ForeignKey(Remediator, on_delete=models.PROTECT, related_name="action_types")
+    schema = models.JSONField(default=dict, blank=True)
+    """JSON Schema of the parameters."""
+    retry_safety = models.CharField(max_length=20, choices=Safety, default=Safety.AT_MOST_ONCE)
+    risk = models.CharField(max_length=10, choices=Risk, default=Risk.LOW)
+    max_seconds = models.PositiveIntegerField(default=300)
+    """How long one attempt may run at the remediator before a person is asked."""
+    cancel = models.BooleanField(default=False)
+    """Whether the remediator can stop one that runs."""
+    enabled = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(name=""), name="actions_type_is_named"),
+            models.CheckConstraint(
+                condition=Q(retry_safety__in=["natural", "idempotent_key", "at_most_once"]),
+                name="actions_type_known_safety",
+            ),
+            models.CheckConstraint(condition=Q(risk__in=["low", "high", "critical"]), name="actions_type_known_risk"),
+            models.CheckConstraint(condition=Q(max_seconds__gte=1), name="actions_type_takes_time"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Action(models.Model):
+    """One ordered remediation. All its times are the database's."""
+
+    uid = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    """The idempotency key that remediators see."""
+    dedup_key = models.CharField(max_length=250)
+    """Names the step of the incident, or the order by hand: at most one live action has it."""
+    request_key = models.CharField(max_length=400, null=True, blank=True, unique=True)
+    """Who ordered by hand and with which Idempotency-Key; for ever at most one action has it."""
+    action_type = models.ForeignKey(
+        ActionType, on_delete=models.PROTECT, to_field="name", db_column="kind", related_name="actions"
+    )
+    target = models.CharField(max_length=250)
+    params = models.JSONField(default=dict, blank=True)
+    state = models.CharField(max_length=20, choices=_STATES)
+    state_seq = models.PositiveBigIntegerField(default=1)
+    """Steps taken: the number of this action's audit entries."""
+
+    incident_id = models.BigIntegerField(null=True, blank=True)
+    policy_name = models.CharField(max_length=200, blank=True)
+    policy_version = models.PositiveIntegerField(null=True, blank=True)
+    severity = models.CharField(max_length=20, blank=True)
+    reason = models.TextField(blank=True)
+    ordered_by = models.CharField(max_length=150)
+    by_hand = models.BooleanField(default=False)
+    """A person or key ordered it: neither guards nor the gate question the need."""
+    request_id = models.CharField(max_length=64, blank=True)
+    retry_of = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="retries")
+    concurrency_group = models.CharField(max_length=200, blank=True)
+
+    attempt_no = models.PositiveSmallIntegerField(default=0)
+    max_attempts = models.PositiveSmallIntegerField(default=3)
+    run_after = models.DateTimeField()
+    """Not before: the next attempt, or the next question while it is unknown or accepted."""
+    deadline = models.DateTimeField()
+    lease_owner = models.CharField(max_length=200, null=True, blank=True)
+    lease_token = models.PositiveBigIntegerField(null=True, blank=True)
+    """The target's fence as it was at the last claim."""
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    lease_losses = models.PositiveSmallIntegerField(default=0)
+    asked = models.PositiveSmallIntegerField(default=0)
+    """How often the remediator was asked about the present attempt."""
+    run_id = models.CharField(max_length=250, blank=True)
+    hinted_at = models.DateTimeField(null=True, blank=True)
+    hint_count = models.PositiveIntegerField(default=0)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+
+    settle = models.DurationField(null=True, blank=True)
+    verify_after = models.DateTimeField(null=True, blank=True)
+    verification = models.CharField(max_length=20, blank=True)
+    details = models.TextField(blank=True)
+    """What the remediator said last; at most 4 KiB."""
+    notes = models.TextField(blank=True)
+
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dedup_key"],
+                condition=~Q(state__in=_sorted(TERMINAL)),
+                name="actions_one_live_per_key",
+            ),
+            models.UniqueConstraint(
+                fields=["target"],
+                condition=Q(state__in=_sorted(HOLDING)),
+                name="actions_one_effect_per_target",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=_sorted(LEASE_HELD), lease_owner__isnull=False)
+                | (~Q(state__in=_sorted(LEASE_HELD)) & Q(lease_owner__isnull=True)),
+                name="actions_lease_has_an_owner",
+            ),
+            models.CheckConstraint(condition=Q(deadline__gt=F("created_at")), name="actions_deadline_after_order"),
+            models.CheckConstraint(
+                condition=Q(state__in=_sorted(TERMINAL), finished_at__isnull=False)
+                | (~Q(state__in=_sorted(TERMINAL)) & Q(finished_at__isnull=True)),
+                name="actions_finished_has_a_time",
+            ),
+            models.CheckConstraint(condition=Q(state__in=_sorted(frozenset(State))), name="actions_known_state"),
+            models.CheckConstraint(condition=Q(verification__in=_VERIFICATIONS), name="actions_known_verification"),
+            models.CheckConstraint(condition=~Q(target=""), name="actions_target_is_named"),
+            models.CheckConstraint(condition=Q(state_seq__gte=1), name="actions_steps_from_one"),
+            models.CheckConstraint(condition=Q(attempt_no__lte=F("max_attempts")), name="actions_attempts_bounded"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["run_after", "id"], condition=Q(state__in=["ready", "retry_wait"]), name="actions_due"
+            ),
+            models.Index(
+                fields=["run_after"], condition=Q(state__in=["unknown", "accepted"]), name="actions_to_ask_about"
+            ),
+            models.Index(
+                fields=["lease_expires_at"], condition=Q(state__in=["leased", "executing"]), name="actions_leases"
+            ),
+            models.Index(fields=["target", "id"], name="actions_line_of_target"),
+            models.Index(fields=["state", "id"], name="actions_by_state"),
+            models.Index(fields=["incident_id"], name="actions_by_incident"),
+            models.Index(fields=["policy_name", "id"], name="actions_by_policy"),
+            models.Index(fields=["created_at"], name="actions_by_creation"),
+            models.Index(fields=["finished_at"], name="actions_by_end"),
+            models.Index(
+                fields=["verify_after"],
+                condition=Q(state="succeeded", verification=""),
+                name="actions_to_verify",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action_type_id} on {self.target} (#{self.pk})"
+
+    @property
+    def subject(self) -> str:
+        """What the audit calls it."""
+        return f"action:{self.pk}"
+
+    @property
+    def status(self) -> str:
+        """The public word for its state."""
+        return status_of(self.state).value
+
+
+class Attempt(models.Model):
+    """One call to a remediator, committed before the call is made."""
+
+    action = models.ForeignKey(Action, on_delete=models.CASCADE, related_name="tries")
+    number = models.PositiveSmallIntegerField()
+    token = models.PositiveBigIntegerField()
+    worker = models.CharField(max_length=200)
+    code_version = models.CharField(max_length=50, blank=True)
+    intent_at = models.DateTimeField()
+    first_byte_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=20, blank=True)
+    """succeeded, failed, accepted, ambiguous; "" while nothing came back."""
+    retryable = models.BooleanField(default=False)
+    late = models.BooleanField(default=False)
+    """It came after the lease was gone: kept, and used when the question is settled."""
+    http_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    error_class = models.CharField(max_length=50, blank=True)
+    message = models.TextField(blank=True)
+    excerpt = models.TextField(blank=True)
+    details = models.JSONField(default=dict, blank=True)
+    run_id = models.CharField(max_length=250, blank=True)
+
+    class Meta:
+        ordering = ["action_id", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["action", "number"], name="actions_attempts_are_numbered"),
+            models.CheckConstraint(
+                condition=Q(outcome="") | Q(finished_at__isnull=False), name="actions_attempt_outcome_has_a_time"
+            ),
+        ]
+        indexes = [models.Index(fields=["intent_at"], name="actions_attempts_by_time")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of action {self.action_id}"
+
+
+class TargetGuard(models.Model):
+    """What is remembered about a target between its actions; its row is the lock of the target's line."""
+
+    target = models.CharField(max_length=250, primary_key=True)
+    fence = models.PositiveBigIntegerField(default=0)
+    """Rises with every claim; remediators refuse a lower one than they saw."""
+    cooldown_until = models.DateTimeField(null=True, blank=True)
+    quarantined_until = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.target
+
+
+class Budget(models.Model):
+    """Caps for a scope. A row to lock, not a counter: what counts against it is counted from actions and attempts."""
+
+    scope = models.CharField(max_length=250, unique=True)
+    """`global`, `policy:NAME`, `type:NAME` or `group:NAME`."""
+    concurrency_max = models.PositiveIntegerField(null=True, blank=True)
+    """So many at once; empty is no cap of its own (for `global`: the setting VIGIL_GLOBAL_CONCURRENCY)."""
+    rate_count = models.PositiveIntegerField(null=True, blank=True)
+    rate_seconds = models.PositiveIntegerField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(rate_count__isnull=True, rate_seconds__isnull=True)
+                | Q(rate_count__isnull=False, rate_seconds__isnull=False, rate_seconds__gte=1),
+                name="actions_budget_rate_is_whole",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.scope
+
+
+class ControlSwitch(models.Model):
+    """The one row that says whether Vigil acts, only observes, or is paused."""
+
+    class Mode(models.TextChoices):
+        ACTIVE = "active"
+        OBSERVE = "observe"
+        PAUSED = "paused"
+
+    mode = models.CharField(max_length=10, choices=Mode, default=Mode.ACTIVE)
+    reason = models.TextField(blank=True)
+    by = models.CharField(max_length=150, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "control switch"
+        constraints = [
+            models.CheckConstraint(condition=Q(id=1), name="actions_switch_is_one_row"),
+            models.CheckConstraint(
+                condition=Q(mode__in=["active", "observe", "paused"]), name="actions_switch_known_mode"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.mode

@@ -1,0 +1,6 @@
+"""Announcements upward. They shorten waits; nothing depends on anybody listening."""
+
+from django.dispatch import Signal
+
+action_finished = Signal()
+"""After the commit that ended an action: `action_id: int, incident_id: int | None, target: str, status: str`."""

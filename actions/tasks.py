@@ -1,0 +1,30 @@
+"""The one Celery task of this app. Its message is an action's id, and no message can do what the row does not allow."""
+
+import os
+import socket
+
+import structlog
+from celery import shared_task
+
+from actions import execution
+
+logger = structlog.get_logger(__name__)
+
+_LARGEST_ID = 2**63 - 1
+
+
+@shared_task(name="actions.run_action", ignore_result=True)
+def run_action(*, action_id: int, **_: object) -> None:
+    """Run the action if it is due and at the head of its target's line; raises nothing to Celery."""
+    if not isinstance(action_id, int) or isinstance(action_id, bool) or not 0 < action_id <= _LARGEST_ID:
+        logger.warning("actions.task.refused", reason="the message's action_id is no id")
+        return
+    try:
+        execution.run(action_id=action_id, worker=worker_name())
+    except Exception:  # the row says where it stands, and the dispatcher goes on from there
+        logger.exception("actions.task.failed", action_id=action_id)
+
+
+def worker_name() -> str:
+    """This process, as leases and attempts name it."""
+    return f"{socket.gethostname()}:{os.getpid()}"

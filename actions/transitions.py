@@ -1,0 +1,144 @@
+"""The one writer of an action's state: a conditional update whose row count is checked, and its audit entry with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Q
+
+from actions import signals
+from actions.models import Action
+from actions.states import LEASE_HELD, TERMINAL, State, may_move, status_of
+from vigil.audit import entries
+from vigil.kernel import context
+from vigil.telemetry import metrics
+
+logger = structlog.get_logger(__name__)
+
+ANYWHERE = Q()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """Who moves an action, why, and what they had in front of them: the same words go to audit and log."""
+
+    actor: str
+    reason: str
+    numbers: Mapping[str, object]
+
+
+def why(*, actor: str, reason: str, **numbers: object) -> Why:
+    """A `Why`, written shortly."""
+    return Why(actor=actor, reason=reason, numbers=numbers)
+
+
+def born(row: Action, *, because: Why, at: datetime) -> None:
+    """Audit and announce an action just inserted, in the same transaction."""
+    _tell(row, origin="", kind=f"action.{row.state}", because=because, at=at)
+
+
+def move(
+    *,
+    action_id: int,
+    origin: State,
+    goal: State,
+    because: Why,
+    at: datetime,
+    where: Q = ANYWHERE,
+    values: Mapping[str, object] | None = None,
+) -> bool:
+    """Take the action from `origin` to `goal` if it is still there and `where` holds; False: somebody was faster.
+
+    `at` is the database's time. `values` are further columns to set.
+    """
+    if not may_move(origin, goal):
+        raise ValueError(f"An action never goes from {origin} to {goal}.")
+    changes: dict[str, object] = {"state": goal.value, "state_seq": F("state_seq") + 1, **(values or {})}
+    if goal not in LEASE_HELD:
+        changes |= {"lease_owner": None, "lease_expires_at": None}
+    if goal in TERMINAL:
+        changes["finished_at"] = at
+    if not _swap(action_id, origin, where, changes):
+        return False
+    row = Action.objects.get(pk=action_id)
+    _tell(row, origin=origin.value, kind=f"action.{goal.value}", because=because, at=at)
+    return True
+
+
+def remark(
+    *,
+    action_id: int,
+    state: State,
+    kind: str,
+    because: Why,
+    at: datetime,
+    values: Mapping[str, object],
+    where: Q = ANYWHERE,
+) -> bool:
+    """Change something else about an action that stays in `state`; it is a numbered step as well."""
+    if not _swap(action_id, state, where, {"state_seq": F("state_seq") + 1, **values}):
+        return False
+    row = Action.objects.get(pk=action_id)
+    _audit(row, origin=state.value, kind=kind, because=because, at=at)
+    transaction.on_commit(partial(_log, row, state.value, kind, because), robust=True)
+    return True
+
+
+def _swap(action_id: int, origin: State, where: Q, changes: Mapping[str, object]) -> bool:
+    return Action.objects.filter(where, pk=action_id, state=origin.value).update(**changes) == 1
+
+
+def _tell(row: Action, *, origin: str, kind: str, because: Why, at: datetime) -> None:
+    _audit(row, origin=origin, kind=kind, because=because, at=at)
+    transaction.on_commit(partial(_announce, row, origin, kind, because), robust=True)
+
+
+def _audit(row: Action, *, origin: str, kind: str, because: Why, at: datetime) -> None:
+    entries.write(
+        kind=kind,
+        subject=row.subject,
+        actor=because.actor,
+        reason=because.reason,
+        from_state=origin,
+        to_state=row.state,
+        numbers=because.numbers,
+        seq=row.state_seq,
+        at=at,
+        request_id=context.request_id() or row.request_id,
+    )
+
+
+def _announce(row: Action, origin: str, kind: str, because: Why) -> None:
+    _log(row, origin, kind, because)
+    if not origin or status_of(origin) != row.status:
+        metrics.actions_total.labels(action=row.action_type_id, status=row.status).inc()
+    if State(row.state) in TERMINAL:
+        _announce_end(row)
+
+
+def _announce_end(row: Action) -> None:
+    if row.started_at is not None and row.finished_at is not None:
+        seconds = (row.finished_at - row.started_at).total_seconds()
+        metrics.action_duration_seconds.labels(action=row.action_type_id).observe(seconds)
+    signals.action_finished.send_robust(
+        sender=Action, action_id=row.pk, incident_id=row.incident_id, target=row.target, status=row.status
+    )
+
+
+def _log(row: Action, origin: str, kind: str, because: Why) -> None:
+    logger.info(
+        "actions.action.changed",
+        kind=kind,
+        action_id=row.pk,
+        action=row.action_type_id,
+        target=row.target,
+        incident_id=row.incident_id,
+        origin=origin,
+        state=row.state,
+        reason=because.reason,
+        actor=because.actor,
+        action_request_id=row.request_id,
+    )
