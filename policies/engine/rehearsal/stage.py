@@ -1,0 +1,123 @@
+"""The world around a rehearsed policy: what it is told from outside, and what it leaves behind."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from policies.engine.conditions import Condition
+from policies.engine.lifecycle import IncidentState, Timings
+from policies.engine.planning import Effect, Ladder
+from policies.engine.rehearsal.timeline import Namer, Seen
+from policies.engine.values import Verdict
+
+type Pair = tuple[str, str]
+"""A policy's name and a target."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One policy under test."""
+
+    name: str
+    condition: Condition
+    timings: Timings
+    ladder: Ladder
+    acts: bool
+    """Whether it may order; one that only observes never does."""
+    target_of: Callable[[Mapping[str, str], str], str]
+    """The target, or the group, that tags belong to for this policy; given the usual target, "" for none."""
+    regroups: bool = False
+    """Whether its targets are other ones than the usual."""
+    named: str = ""
+    """The one target it is about, if it names one."""
+    settle: timedelta
+    covers: Callable[[str], bool]
+
+
+@dataclass(slots=True, kw_only=True)
+class Deed:
+    """One ordered action."""
+
+    number: int
+    policy: str
+    target: str
+    action: str
+    step: int
+    incident: int
+    ordered_at: datetime
+    ended_at: datetime
+    succeeds: bool
+    settle: timedelta
+    reason: str
+    """Why it was ordered."""
+    effect: Effect = Effect.RUNNING
+    """UNVERIFIED or FAILED once it has ended, then what the proof says."""
+
+    @property
+    def runs(self) -> bool:
+        return self.effect is Effect.RUNNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Why an action was not ordered."""
+
+    guard: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What fresh data says of an action."""
+
+    effect: Effect
+    reason: str
+
+
+type Guard = Callable[[Subject, str, Sequence[Deed], datetime], Stopped | None]
+"""May this policy act on that target now, after these deeds?"""
+type Prove = Callable[[Subject, Deed, Seen, datetime], Proof | None]
+"""Did it help? None: not to be said yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What the installation adds to the engine."""
+
+    target_of: Namer
+    staleness: timedelta
+    sweep_every: timedelta
+    guard: Guard
+    prove: Prove
+    patience: Callable[[], None] = lambda: None
+    """Called before each judgement; raises when the rehearsal takes too long."""
+
+
+@dataclass(slots=True)
+class Health:
+    """What is remembered of a policy as a whole."""
+
+    last_evaluated_at: datetime | None = None
+    grace_until: datetime | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Episode:
+    """A live incident."""
+
+    number: int
+    state: IncidentState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """How things stand at one moment."""
+
+    at: datetime
+    incidents: Mapping[Pair, str] = field(default_factory=dict)
+    """pending, open, or resolved for a pair whose last incident is over."""
+    deeds: tuple[Deed, ...] = ()
+    held: Mapping[Pair, Stopped] = field(default_factory=dict)
+    verdicts: Mapping[Pair, Verdict] = field(default_factory=dict)
+    reasons: Mapping[Pair, str] = field(default_factory=dict)
+    """What the lifecycle said last."""
