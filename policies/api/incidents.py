@@ -1,0 +1,164 @@
+"""Incidents: what was wrong, what Vigil did, and a person's word on it."""
+
+import re
+from typing import Annotated
+
+import msgspec
+from django.db.models import Q, QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from actions import queries
+from policies import incidents, story
+from policies.api import shapes
+from policies.engine import targets as patterns
+from policies.models import Incident, IncidentStatus, Resolution, Severity
+from policies.muting import kept
+from vigil.access import scopes
+from vigil.access.principal import Principal
+from vigil.http import pagination, query
+from vigil.http.views import ApiView
+from vigil.kernel.errors import NotFound
+
+_FILTERS = ("status", "policy", "target", "severity", "resolution", "since", "until")
+_NOTE = OpenApiTypes.OBJECT
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The optional body of acknowledge and resolve."""
+
+    note: Annotated[str, msgspec.Meta(max_length=2000)] = ""
+
+
+class IncidentsView(ApiView):
+    """Episodes, newest first; those too brief to open only when asked for (`resolution=brief`)."""
+
+    required_scopes = {"GET": scopes.READ}
+
+    @extend_schema(
+        operation_id="incidents_list",
+        summary="Incidents, newest first",
+        parameters=[OpenApiParameter(name, OpenApiTypes.STR) for name in (*_FILTERS, "limit", "offset")],
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def get(self, request: Request) -> Response:
+        query.only(request, {*_FILTERS, "limit", "offset"})
+        page = pagination.page(request, _matching(request, self.caller(request)))
+        actions = queries.for_incidents([found.pk for found in page.rows])
+        at = self.at(request)
+        shown = [
+            shapes.incident(found, actions.get(found.pk, []), mute=kept.of_incident(found, at=at))
+            for found in page.rows
+        ]
+        return Response({**page.head(), "incidents": shown})
+
+
+class IncidentView(ApiView):
+    """One episode with its timeline, decisions and actions."""
+
+    required_scopes = {"GET": scopes.READ}
+
+    @extend_schema(summary="One incident with its timeline", responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request, incident_id: str) -> Response:
+        known = _visible(incident_id, self.caller(request))
+        return Response(shapes.whole_incident(story.of(known, at=self.at(request))))
+
+
+class AcknowledgeView(ApiView):
+    """A person has seen it and deals with it."""
+
+    required_scopes = {"POST": scopes.ACTIONS_WRITE}
+
+    @extend_schema(
+        summary="Acknowledge an incident: it is silenced until it is over",
+        request=_NOTE,
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def post(self, request: Request, incident_id: str) -> Response:
+        known = _visible(incident_id, self.caller(request))
+        moved = incidents.acknowledge(
+            incident_id=known, actor=self.caller(request).actor, note=_note(self, request), at=self.at(request)
+        )
+        mute = kept.of_incident(moved, at=self.at(request))
+        return Response(shapes.incident(moved, queries.for_incident(known), mute=mute))
+
+
+class ResolveView(ApiView):
+    """A person closes it."""
+
+    required_scopes = {"POST": scopes.ACTIONS_WRITE}
+
+    @extend_schema(
+        summary="Resolve an incident by hand; what it had ordered but not begun is cancelled",
+        request=_NOTE,
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def post(self, request: Request, incident_id: str) -> Response:
+        known = _visible(incident_id, self.caller(request))
+        moved = incidents.resolve(
+            incident_id=known, actor=self.caller(request).actor, note=_note(self, request), at=self.at(request)
+        )
+        return Response(shapes.incident(moved, queries.for_incident(known)))
+
+
+class ExplainView(ApiView):
+    """The story in plain words."""
+
+    required_scopes = {"GET": scopes.READ}
+
+    @extend_schema(summary="The story of an incident in plain text", responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request, incident_id: str) -> Response:
+        known = _visible(incident_id, self.caller(request))
+        told = story.lines(story.of(known, at=self.at(request)))
+        return Response({"incident_id": known, "lines": told, "text": "\n".join(told)})
+
+
+def _note(view: ApiView, request: Request) -> str:
+    return view.body(request, Note).note if view.raw_body(request).strip() else ""
+
+
+def _visible(incident_id: str, caller: Principal) -> int:
+    """The id, if there is such an incident and the caller may know of it."""
+    found = incidents.get(int(incident_id))
+    if caller.targets and not any(patterns.matches(pattern, found.target) for pattern in caller.targets):
+        raise NotFound(f"There is no incident {incident_id}.")
+    return found.pk
+
+
+def _matching(request: Request, caller: Principal) -> QuerySet[Incident]:
+    rows = Incident.objects.select_related("policy", "policy_version").order_by("-id")
+    if caller.targets:
+        rows = rows.filter(_among(caller.targets))
+    if status := query.choice(request, "status", IncidentStatus.values):
+        rows = rows.filter(status=status)
+    if severity := query.choice(request, "severity", Severity.values):
+        rows = rows.filter(severity=severity)
+    if policy := query.text(request, "policy"):
+        rows = rows.filter(policy__name=policy)
+    if target := query.text(request, "target"):
+        rows = rows.filter(target=target)
+    if (since := query.moment(request, "since")) is not None:
+        rows = rows.filter(since__gte=since)
+    if (until := query.moment(request, "until")) is not None:
+        rows = rows.filter(since__lt=until)
+    resolution = query.choice(request, "resolution", Resolution.values)
+    return rows.filter(resolution=resolution) if resolution else rows.exclude(resolution=Resolution.BRIEF)
+
+
+def _among(wanted: tuple[str, ...]) -> Q:
+    """Targets that any of the patterns means; the patterns are checked where keys are made."""
+    found = Q(pk__in=[])
+    for pattern in wanted:
+        if pattern in patterns.EVERYTHING:
+            return Q()
+        if "*" in pattern or "?" in pattern:
+            found |= Q(target__regex=f"^{_regex(pattern)}$")
+        else:
+            found |= Q(target=pattern)
+    return found
+
+
+def _regex(pattern: str) -> str:
+    return "".join({"*": ".*", "?": "."}.get(letter, re.escape(letter)) for letter in pattern)

@@ -1,0 +1,385 @@
+"""Silences, maintenance windows and inhibition rules: made, read, changed and ended, never removed."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from django.db.models import Model, Q, QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from policies.api import shapes
+from policies.engine import targets
+from policies.models import Incident, InhibitionRule, MaintenanceWindow, Silence
+from policies.muting import bodies, inhibitions, maintenance, reach, silences
+from policies.muting.bodies import Json
+from vigil.access import scopes
+from vigil.access.principal import Principal
+from vigil.http import pagination, query
+from vigil.http.views import ApiView
+from vigil.kernel.errors import NotFound, VigilError
+
+_WRITING = {
+    "GET": scopes.READ,
+    "PUT": scopes.ACTIONS_WRITE,
+    "PATCH": scopes.ACTIONS_WRITE,
+    "DELETE": scopes.ACTIONS_WRITE,
+}
+_MAKING = {"GET": scopes.READ, "POST": scopes.ACTIONS_WRITE}
+_SHOWN = {200: OpenApiTypes.OBJECT}
+_MADE = {201: OpenApiTypes.OBJECT, 422: OpenApiTypes.OBJECT}
+_CHANGED = {200: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT, 422: OpenApiTypes.OBJECT}
+_ENDED = {200: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT}
+_LISTED = [
+    OpenApiParameter("state", OpenApiTypes.STR, description="live (pending or active) or expired; all without it."),
+    OpenApiParameter("limit", OpenApiTypes.INT),
+    OpenApiParameter("offset", OpenApiTypes.INT),
+]
+_SILENCE = OpenApiExample(
+    "two hours of a deploy",
+    value={"matchers": ["target = web-*", "severity != critical"], "duration": "2h", "comment": "deploy of the shop"},
+    request_only=True,
+)
+_WINDOW = OpenApiExample(
+    "every Saturday night",
+    value={
+        "target": "db-*",
+        "weekly": {"days": ["sat"], "from": "22:00", "to": "02:00", "timezone": "Europe/Berlin"},
+        "comment": "backups",
+    },
+    request_only=True,
+)
+_RULE = OpenApiExample(
+    "a dead host holds its services",
+    value={
+        "name": "a dead host holds its services",
+        "source": ["policy = host-down"],
+        "target": ["policy != host-down"],
+        "equal": ["host"],
+    },
+    request_only=True,
+)
+
+
+class SilencesView(ApiView):
+    """All silences; a new one."""
+
+    required_scopes = _MAKING
+
+    @extend_schema(operation_id="silences_list", summary="Silences, newest first", parameters=_LISTED, responses=_SHOWN)
+    def get(self, request: Request) -> Response:
+        rows = _listed(request, Silence.objects.order_by("-id"), self.at(request))
+        page = pagination.page(request, _theirs(rows, self.caller(request)))
+        return Response({**page.head(), "silences": [silence(row, at=self.at(request)) for row in page.rows]})
+
+    @extend_schema(summary="Silence incidents", request=OpenApiTypes.OBJECT, responses=_MADE, examples=[_SILENCE])
+    def post(self, request: Request) -> Response:
+        raw, at, caller = self.body(request, dict[str, object]), self.at(request), self.caller(request)
+        _speak_for(caller, _targets_of_silence(raw))
+        return Response(silence(silences.create(raw=raw, actor=caller.actor, at=at), at=at), status=201)
+
+
+class SilenceView(ApiView):
+    """One silence."""
+
+    required_scopes = _WRITING
+
+    @extend_schema(summary="Read a silence", responses=_SHOWN)
+    def get(self, request: Request, silence_id: str) -> Response:
+        return Response(silence(_silence(silence_id, self.caller(request)), at=self.at(request)))
+
+    @extend_schema(summary="Change a silence with a partial body", request=OpenApiTypes.OBJECT, responses=_CHANGED)
+    def put(self, request: Request, silence_id: str) -> Response:
+        at, caller = self.at(request), self.caller(request)
+        known, change = _silence(silence_id, caller), self.body(request, dict[str, object])
+        _speak_for(caller, _targets_of_silence({**silences.written(known), **change}))
+        return Response(silence(silences.update(silence_id=known.pk, change=change, actor=caller.actor, at=at), at=at))
+
+    @extend_schema(summary="Change a silence with a partial body", request=OpenApiTypes.OBJECT, responses=_CHANGED)
+    def patch(self, request: Request, silence_id: str) -> Response:
+        return self.put(request, silence_id)
+
+    @extend_schema(summary="End a silence now; it stays in the history", responses=_ENDED)
+    def delete(self, request: Request, silence_id: str) -> Response:
+        at, caller = self.at(request), self.caller(request)
+        known = _silence(silence_id, caller)
+        return Response(silence(silences.end(silence_id=known.pk, actor=caller.actor, at=at), at=at))
+
+
+class SilencePreviewView(ApiView):
+    """What a silence would mute."""
+
+    required_scopes = {"POST": scopes.READ}
+
+    @extend_schema(
+        summary="What these matchers would mute now; nothing is stored",
+        request=OpenApiTypes.OBJECT,
+        responses=_SHOWN,
+        examples=[OpenApiExample("matchers", value={"matchers": ["target = web-*"]}, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        raw = _only(self.body(request, dict[str, object]), "matchers")
+        found = reach.of_matchers(
+            bodies.matchers(raw.get("matchers")), at=self.at(request), within=self.caller(request).targets
+        )
+        return Response(_reach(found))
+
+
+class MaintenancesView(ApiView):
+    """All maintenance windows; a new one."""
+
+    required_scopes = _MAKING
+
+    @extend_schema(
+        operation_id="maintenance_list",
+        summary="Maintenance windows, newest first",
+        parameters=_LISTED,
+        responses=_SHOWN,
+    )
+    def get(self, request: Request) -> Response:
+        rows = _listed(request, MaintenanceWindow.objects.order_by("-id"), self.at(request))
+        page = pagination.page(request, _theirs(rows, self.caller(request)))
+        return Response({**page.head(), "maintenance": [window(row, at=self.at(request)) for row in page.rows]})
+
+    @extend_schema(
+        summary="Announce maintenance: Vigil does not act in it",
+        request=OpenApiTypes.OBJECT,
+        responses=_MADE,
+        examples=[_WINDOW],
+    )
+    def post(self, request: Request) -> Response:
+        raw, at, caller = self.body(request, dict[str, object]), self.at(request), self.caller(request)
+        _speak_for(caller, [raw.get("target")])
+        return Response(window(maintenance.create(raw=raw, actor=caller.actor, at=at), at=at), status=201)
+
+
+class MaintenanceView(ApiView):
+    """One maintenance window."""
+
+    required_scopes = _WRITING
+
+    @extend_schema(summary="Read a maintenance window", responses=_SHOWN)
+    def get(self, request: Request, window_id: str) -> Response:
+        return Response(window(_window(window_id, self.caller(request)), at=self.at(request)))
+
+    @extend_schema(
+        summary="Change a maintenance window with a partial body", request=OpenApiTypes.OBJECT, responses=_CHANGED
+    )
+    def put(self, request: Request, window_id: str) -> Response:
+        at, caller = self.at(request), self.caller(request)
+        known, change = _window(window_id, caller), self.body(request, dict[str, object])
+        _speak_for(caller, [change.get("target", known.target)])
+        return Response(window(maintenance.update(window_id=known.pk, change=change, actor=caller.actor, at=at), at=at))
+
+    @extend_schema(
+        summary="Change a maintenance window with a partial body", request=OpenApiTypes.OBJECT, responses=_CHANGED
+    )
+    def patch(self, request: Request, window_id: str) -> Response:
+        return self.put(request, window_id)
+
+    @extend_schema(summary="End a maintenance window now; conditions are judged afresh", responses=_ENDED)
+    def delete(self, request: Request, window_id: str) -> Response:
+        at, caller = self.at(request), self.caller(request)
+        known = _window(window_id, caller)
+        return Response(window(maintenance.end(window_id=known.pk, actor=caller.actor, at=at), at=at))
+
+
+class MaintenancePreviewView(ApiView):
+    """What a maintenance window would mute."""
+
+    required_scopes = {"POST": scopes.READ}
+
+    @extend_schema(
+        summary="What maintenance of these targets would mute now; nothing is stored",
+        request=OpenApiTypes.OBJECT,
+        responses=_SHOWN,
+        examples=[OpenApiExample("targets", value={"target": "web-*"}, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        raw = _only(self.body(request, dict[str, object]), "target")
+        found = reach.of_window(
+            bodies.target(raw.get("target")), at=self.at(request), within=self.caller(request).targets
+        )
+        return Response(_reach(found))
+
+
+class InhibitionsView(ApiView):
+    """All inhibition rules; a new one."""
+
+    required_scopes = _MAKING
+
+    @extend_schema(
+        operation_id="inhibitions_list",
+        summary="Inhibition rules in force, by name",
+        parameters=_LISTED[1:],
+        responses=_SHOWN,
+    )
+    def get(self, request: Request) -> Response:
+        query.only(request, {"limit", "offset"})
+        page = pagination.page(request, InhibitionRule.objects.filter(ended_at=None).order_by("name"))
+        return Response({**page.head(), "inhibitions": [inhibition(row) for row in page.rows]})
+
+    @extend_schema(
+        summary="Hold incidents while others are open",
+        request=OpenApiTypes.OBJECT,
+        responses=_MADE | {409: OpenApiTypes.OBJECT},
+        examples=[_RULE],
+    )
+    def post(self, request: Request) -> Response:
+        raw, caller = self.body(request, dict[str, object]), self.caller(request)
+        _speak_for_all(caller)
+        made = inhibitions.create(raw=raw, actor=caller.actor, at=self.at(request))
+        return Response(inhibition(made), status=201)
+
+
+class InhibitionView(ApiView):
+    """One inhibition rule."""
+
+    required_scopes = _WRITING
+
+    @extend_schema(summary="Read an inhibition rule", responses=_SHOWN)
+    def get(self, request: Request, rule_id: str) -> Response:
+        return Response(inhibition(inhibitions.get(int(rule_id))))
+
+    @extend_schema(
+        summary="Change an inhibition rule with a partial body", request=OpenApiTypes.OBJECT, responses=_CHANGED
+    )
+    def put(self, request: Request, rule_id: str) -> Response:
+        caller, change = self.caller(request), self.body(request, dict[str, object])
+        _speak_for_all(caller)
+        changed = inhibitions.update(rule_id=int(rule_id), change=change, actor=caller.actor, at=self.at(request))
+        return Response(inhibition(changed))
+
+    @extend_schema(
+        summary="Change an inhibition rule with a partial body", request=OpenApiTypes.OBJECT, responses=_CHANGED
+    )
+    def patch(self, request: Request, rule_id: str) -> Response:
+        return self.put(request, rule_id)
+
+    @extend_schema(summary="Take an inhibition rule out of force; it stays in the history", responses=_ENDED)
+    def delete(self, request: Request, rule_id: str) -> Response:
+        caller = self.caller(request)
+        _speak_for_all(caller)
+        ended = inhibitions.end(rule_id=int(rule_id), actor=caller.actor, at=self.at(request))
+        return Response(inhibition(ended))
+
+
+def silence(row: Silence, *, at: datetime) -> Json:
+    """A silence as the API shows it."""
+    return {"id": row.pk, "state": silences.state(row, at=at), **silences.written(row), **shapes.signed(row)}
+
+
+def window(row: MaintenanceWindow, *, at: datetime) -> Json:
+    """A maintenance window as the API shows it, with the opening it is in or the next one."""
+    span = maintenance.opening(row, at=at)
+    opening = None if span is None else {"from": shapes.moment(span.starts_at), "to": shapes.moment(span.ends_at)}
+    return {
+        "id": row.pk,
+        "state": maintenance.state(row, at=at),
+        **maintenance.written(row),
+        "opening": opening,
+        "sentence": maintenance.said(row),
+        **shapes.signed(row),
+    }
+
+
+def inhibition(row: InhibitionRule) -> Json:
+    """An inhibition rule as the API shows it."""
+    return {"id": row.pk, **inhibitions.written(row), "sentence": inhibitions.said(row), **shapes.signed(row)}
+
+
+def _reach(found: reach.Reach) -> Json:
+    return {
+        "ok": True,
+        "incidents": found.incidents_total,
+        "targets": found.targets,
+        "known_targets": found.known_targets,
+        "policies": list(found.policies),
+        "sentence": found.sentence,
+        "muted": [
+            {"incident_id": one.pk, "policy_name": one.policy.name, "target": one.target, "severity": one.severity}
+            for one in found.incidents
+        ],
+    }
+
+
+def _only(raw: Mapping[str, object], field: str) -> Mapping[str, object]:
+    unknown = [name for name in raw if name != field]
+    if unknown:
+        raise bodies.UnableToMute(f"A preview takes `{field}` alone; leave out `{str(unknown[0])[:80]}`.")
+    return raw
+
+
+def _listed[M: Model](request: Request, rows: QuerySet[M], at: datetime) -> QuerySet[M]:
+    query.only(request, {"state", "limit", "offset"})
+    over = Q(ended_at__lte=at) | Q(ends_at__lte=at)
+    match query.choice(request, "state", {"live", "expired"}):
+        case "live":
+            return rows.exclude(pk__in=rows.filter(over).values("pk"))
+        case "expired":
+            return rows.filter(over)
+        case _:
+            return rows
+
+
+def _silence(silence_id: str, caller: Principal) -> Silence:
+    found = silences.get(int(silence_id))
+    if not _may_know(found, caller):
+        raise NotFound(f"There is no silence {silence_id}.")
+    return found
+
+
+def _window(window_id: str, caller: Principal) -> MaintenanceWindow:
+    found = maintenance.get(int(window_id))
+    if not _may_know(found, caller):
+        raise NotFound(f"There is no maintenance window {window_id}.")
+    return found
+
+
+def _theirs[M: Silence | MaintenanceWindow](rows: QuerySet[M], caller: Principal) -> QuerySet[M]:
+    """A key that is bound to targets knows of what is about those alone."""
+    return rows.filter(pk__in=[row.pk for row in rows if _may_know(row, caller)]) if caller.targets else rows
+
+
+def _may_know(row: Silence | MaintenanceWindow, caller: Principal) -> bool:
+    named = [row.target] if isinstance(row, MaintenanceWindow) else _targets_of_silence(silences.written(row))
+    return not caller.targets or _within(caller, named)
+
+
+def _targets_of_silence(raw: Mapping[str, object]) -> list[object]:
+    """The targets that a written silence names outright; several all have to fit, so one that is allowed is enough."""
+    written = raw.get("matchers")
+    if isinstance(written, list) and written:
+        return [one.pattern for one in bodies.matchers(written) if (one.name, one.operator) == ("target", "=")]
+    incident = raw.get("incident_id")
+    found = Incident.objects.filter(pk=incident).first() if type(incident) is int and incident < 1 << 60 else None
+    return [found.target] if found is not None else []
+
+
+def _within(caller: Principal, named: Iterable[object]) -> bool:
+    return any(_allowed(caller, name) for name in named if isinstance(name, str))
+
+
+def _allowed(caller: Principal, name: str) -> bool:
+    plain = name not in targets.EVERYTHING and not {"*", "?"} & set(name)
+    return name in caller.targets or (plain and any(targets.matches(pattern, name) for pattern in caller.targets))
+
+
+def _speak_for(caller: Principal, named: Iterable[object]) -> None:
+    if caller.targets and not _within(caller, named):
+        allowed = ", ".join(caller.targets)
+        raise VigilError(
+            f"{caller.actor} may mute only its own targets: name one of {allowed} with `target =`.",
+            code="forbidden",
+            status=403,
+        )
+
+
+def _speak_for_all(caller: Principal) -> None:
+    if caller.targets:
+        raise VigilError(
+            f"{caller.actor} is bound to some targets, and an inhibition rule is about all.",
+            code="forbidden",
+            status=403,
+        )

@@ -1,0 +1,195 @@
+"""Domain values as the API shows them."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from actions.queries import ActionView
+from policies import authoring, story
+from policies.engine.muting import Mute
+from policies.models import Decision, Incident, Policy
+from policies.mutes import Muting
+from policies.preview import Outlook
+from policies.remedies import Settled
+from policies.story import Moment
+
+type Json = dict[str, object]
+
+
+def policy(found: Policy) -> Json:
+    """A policy as people write it, with what Vigil adds."""
+    return {**authoring.written(found), **authoring.shown_extras(found)}
+
+
+def policies(found: Iterable[Policy]) -> Json:
+    """Policies by name."""
+    shown = [policy(one) for one in found]
+    return {
+        "ok": True,
+        "policies": {str(one["name"]): one for one in shown},
+        "total": len(shown),
+        "enabled_count": sum(one["enabled"] is True for one in shown),
+    }
+
+
+def violations(settled: Iterable[Settled]) -> list[Json]:
+    """Every violated verdict, each with what was concluded from it."""
+    return [_violation(one) for one in settled if one.judgement.verdict.violated]
+
+
+def ordered(settled: Iterable[Settled]) -> list[Json]:
+    """The actions that these verdicts ordered, or had ordered before."""
+    return [
+        {
+            "action_id": action.id,
+            "action": action.kind,
+            "target": action.target,
+            "status": action.status,
+            "reason": one.decided.reason if one.decided is not None else action.reason,
+        }
+        for one in settled
+        if (action := _action(one)) is not None
+    ]
+
+
+def outlook(found: Outlook) -> Json:
+    """What a dry run says of one policy."""
+    return {
+        "policy_name": found.rule.name,
+        "severity": found.rule.severity,
+        "action": found.rule.action,
+        "target": found.target,
+        "value": found.verdict.value,
+        "reason": found.verdict.reason,
+        "incident_id": None,
+    }
+
+
+def dry_run(found: Outlook) -> Json:
+    """The action that a dry run did not order."""
+    step = found.rule.document.steps[0]
+    return {
+        "action": step.action,
+        "target": found.target,
+        "status": "dry_run",
+        "params": dict(step.params),
+        "policy_name": found.rule.name,
+    }
+
+
+def incident(found: Incident, actions: Iterable[ActionView], *, mute: Mute | None = None) -> Json:
+    """An incident as lists show it; `mute` says why it is muted now, if it is."""
+    return {
+        "id": found.pk,
+        "policy_name": found.policy.name,
+        "policy_version": found.policy_version.number,
+        "target": found.target,
+        "severity": found.severity,
+        "status": found.status,
+        "status_reason": found.status_reason,
+        "resolution": found.resolution or None,
+        "value": found.value,
+        "since": moment(found.since),
+        "opened_at": moment(found.opened_at),
+        "resolved_at": moment(found.resolved_at),
+        "last_evaluated_at": moment(found.last_evaluated_at),
+        "acknowledged_by": found.acknowledged_by or None,
+        "acknowledged_at": moment(found.acknowledged_at),
+        "exhausted": found.exhausted,
+        "tags": dict(found.tags),
+        "muted": None if mute is None else {"by": mute.kind.value, "reason": mute.reason, "until": moment(mute.until)},
+        "actions": [action.id for action in actions],
+        "time_to_heal_seconds": story.time_to_heal(found),
+    }
+
+
+def whole_incident(told: story.Story) -> Json:
+    """An incident with everything that happened in it."""
+    return {
+        **incident(told.incident, told.actions, mute=told.mute),
+        "condition": told.incident.policy_version.document["condition"],
+        "sentence": told.incident.policy_version.sentence,
+        "timeline": [_timeline(one) for one in told.moments],
+        "decisions": [_decision(decision) for decision in told.decisions],
+        "action_details": [_details(action) for action in told.actions],
+    }
+
+
+def _violation(one: Settled) -> Json:
+    judgement, decided, action = one.judgement, one.decided, _action(one)
+    return {
+        "policy_name": judgement.rule.name,
+        "severity": judgement.rule.severity,
+        "action": judgement.rule.action,
+        "target": judgement.target,
+        "value": judgement.verdict.value,
+        "reason": judgement.verdict.reason,
+        "incident_id": one.incident.pk if one.incident is not None else None,
+        "incident_status": one.incident.status if one.incident is not None else None,
+        "action_id": action.id if action is not None else None,
+        "decision": decided.answer.value if decided is not None else "nothing",
+        "decision_reason": decided.reason if decided is not None else judgement.step.reason,
+    }
+
+
+def _action(one: Settled) -> ActionView | None:
+    return one.decided.action if one.decided is not None else None
+
+
+def _timeline(one: Moment) -> Json:
+    return {
+        "at": moment(one.at),
+        "subject": one.subject,
+        "kind": one.kind,
+        "from": one.before,
+        "to": one.after,
+        "actor": one.actor,
+        "reason": one.reason,
+        "numbers": dict(one.numbers),
+        "request_id": one.request_id,
+    }
+
+
+def _decision(decision: Decision) -> Json:
+    numbers: Mapping[str, object] = decision.numbers
+    return {
+        "at": moment(decision.at),
+        "answer": decision.answer,
+        "guard": decision.guard,
+        "reason": decision.reason,
+        "numbers": dict(numbers),
+        "action_id": decision.action_id,
+    }
+
+
+def _details(action: ActionView) -> Json:
+    return {
+        "id": action.id,
+        "action": action.kind,
+        "target": action.target,
+        "status": action.status,
+        "needs_human": action.needs_human,
+        "params": dict(action.params),
+        "reason": action.reason,
+        "attempts": action.attempts,
+        "verification": action.verification,
+        "details": action.details,
+        "created_at": moment(action.created_at),
+        "started_at": moment(action.started_at),
+        "finished_at": moment(action.finished_at),
+    }
+
+
+def signed(row: Muting) -> Json:
+    """Who made something that mutes, and whether somebody ended it."""
+    return {
+        "author": row.author,
+        "created_at": moment(row.created_at),
+        "updated_at": moment(row.updated_at),
+        "ended_at": moment(row.ended_at),
+        "ended_by": row.ended_by or None,
+    }
+
+
+def moment(at: datetime | None) -> str | None:
+    """A time as the API writes it."""
+    return None if at is None else at.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,34 @@
+"""Routes of this app, below /api/v1; every one takes an optional trailing slash."""
+
+from django.urls import URLPattern, re_path
+
+from policies.api import checks, incidents, ingest, muting, policies
+
+_NAME = r"(?P<name>[^/]+)"
+_ID = r"(?P<incident_id>[0-9]{1,18})"
+
+urlpatterns: list[URLPattern] = [
+    re_path(r"^ingest/?$", ingest.IngestView.as_view(), name="ingest"),
+    re_path(r"^policies/?$", policies.PoliciesView.as_view(), name="policies"),
+    re_path(r"^policies/check/?$", checks.CheckView.as_view(), name="policies-check"),
+    re_path(r"^policies/evaluate/?$", policies.EvaluateView.as_view(), name="policies-evaluate"),
+    re_path(r"^policies/reload/?$", policies.ReloadView.as_view(), name="policies-reload"),
+    re_path(r"^policies/runner/status/?$", policies.RunnerView.as_view(), name="policies-runner"),
+    re_path(r"^policies/severity/(?P<severity>[^/]+)/?$", policies.SeverityView.as_view(), name="policies-severity"),
+    re_path(rf"^policies/{_NAME}/?$", policies.PolicyView.as_view(), name="policy"),
+    re_path(rf"^policies/{_NAME}/enable/?$", policies.EnableView.as_view(), name="policy-enable"),
+    re_path(rf"^policies/{_NAME}/disable/?$", policies.DisableView.as_view(), name="policy-disable"),
+    re_path(r"^incidents/?$", incidents.IncidentsView.as_view(), name="incidents"),
+    re_path(rf"^incidents/{_ID}/?$", incidents.IncidentView.as_view(), name="incident"),
+    re_path(rf"^incidents/{_ID}/acknowledge/?$", incidents.AcknowledgeView.as_view(), name="incident-acknowledge"),
+    re_path(rf"^incidents/{_ID}/resolve/?$", incidents.ResolveView.as_view(), name="incident-resolve"),
+    re_path(rf"^incidents/{_ID}/explain/?$", incidents.ExplainView.as_view(), name="incident-explain"),
+    re_path(r"^silences/?$", muting.SilencesView.as_view(), name="silences"),
+    re_path(r"^silences/preview/?$", muting.SilencePreviewView.as_view(), name="silences-preview"),
+    re_path(r"^silences/(?P<silence_id>[0-9]{1,18})/?$", muting.SilenceView.as_view(), name="silence"),
+    re_path(r"^maintenance/?$", muting.MaintenancesView.as_view(), name="maintenance"),
+    re_path(r"^maintenance/preview/?$", muting.MaintenancePreviewView.as_view(), name="maintenance-preview"),
+    re_path(r"^maintenance/(?P<window_id>[0-9]{1,18})/?$", muting.MaintenanceView.as_view(), name="maintenance-one"),
+    re_path(r"^inhibitions/?$", muting.InhibitionsView.as_view(), name="inhibitions"),
+    re_path(r"^inhibitions/(?P<rule_id>[0-9]{1,18})/?$", muting.InhibitionView.as_view(), name="inhibition"),
+]

@@ -1,0 +1,136 @@
+"""One reading's whole way: store, judge, decide, order. Start reading here.
+
+1. `metrics.ingest.store` keeps the readings; from then on they are acknowledged whatever happens below.
+2. `book` says which policies in force read these metrics and cover these targets; usually none, and we are done.
+3. `verification` closes the question whether an earlier remedy helped, so that the next step is decided on its answer.
+4. `judging` reads what those conditions need in one go and asks the pure engine for verdicts and transitions.
+5. `remedies` moves incidents and orders actions, each pair in one transaction of its own.
+
+A failure after step 1 loses nothing: the sweep judges the same data within seconds.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from metrics import ingest
+from metrics.formats.reading import EventReading, Reading
+from metrics.ingest import Receipt, Stored
+from policies import book, fitness, incidents, judging, remedies, screens, verification
+from policies.book import Book
+from policies.engine.values import Outcome
+from policies.judging import Judged, Pair
+from policies.remedies import Settled
+from vigil.telemetry import metrics as telemetry
+
+log = structlog.get_logger(__name__)
+
+SCREENED_FROM = 200
+"""With so many pairs to judge it is worth reading summaries first; fewer are judged by their samples at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What became of some readings."""
+
+    stored: Stored
+    evaluated: bool
+    """False when they are stored but could not be judged now; the sweep will."""
+    settled: tuple[Settled, ...] = ()
+    """One for each policy and target that was judged."""
+
+
+def accept(
+    *,
+    readings: Sequence[Reading | EventReading],
+    at: datetime,
+    actor: str = "",
+    source: str = "",
+    receipt: Receipt | None = None,
+) -> Accepted:
+    """Store the readings, then judge the policies that read them. Raises what `metrics.ingest.store` raises."""
+    stored = ingest.store(readings=readings, at=at, source=source or actor, receipt=receipt)
+    try:
+        settled = _judge(stored, at)
+    except Exception as error:  # what is stored is acknowledged; an error now would make the sender send it twice
+        log.exception("policies.intake.not_judged", reason=str(error))
+        return Accepted(stored=stored, evaluated=False)
+    return Accepted(stored=stored, evaluated=True, settled=tuple(settled))
+
+
+def _judge(stored: Stored, at: datetime) -> list[Settled]:
+    in_force = book.current(at)
+    concerned = concerns(in_force, stored)
+    targets = concerned.targets
+    if not targets:
+        return []
+    verification.run(at=at, targets=targets)
+    live = incidents.live(targets=targets)
+    pairs = concerned.suspect | (concerned.cleared & live.keys())
+    _count_cleared(len(concerned.cleared - pairs))
+    if not pairs:
+        return []
+    rules = [in_force.rules[policy_id] for policy_id in {policy_id for policy_id, _ in pairs}]
+    if len(pairs) >= SCREENED_FROM:
+        pairs, settled = screens.doubtful(pairs=pairs, rules=in_force.rules, awake=live.keys(), at=at)
+        _count_screened(settled)
+    judged = judging.judge(book=in_force, pairs=pairs, at=at, live=live, beside=rules)
+    _count(judged)
+    fitness.failed(judged.errors, at=at)
+    fitness.evaluated(judged.rules, failures=judged.errors.keys(), known=judged.health, at=at, sweep=False)
+    return remedies.settle(judgements=judged.judgements, at=at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concerned:
+    """The pairs of policy and target that some readings are about."""
+
+    suspect: frozenset[Pair]
+    """To be judged on everything their conditions need."""
+    cleared: frozenset[Pair]
+    """Healthy by the new values alone: there is nothing to judge unless an incident is live."""
+
+    @property
+    def targets(self) -> set[str]:
+        """Every target among them."""
+        return {target for _, target in self.suspect | self.cleared}
+
+
+def concerns(in_force: Book, stored: Stored) -> Concerned:
+    """Which policies read these readings, on which targets. A late sample corrects history and concerns none."""
+    suspect: set[Pair] = set()
+    cleared: set[Pair] = set()
+    for sample in stored.samples:
+        if sample.late:
+            continue
+        for rule in in_force.by_metric.get(sample.name, ()):
+            target = rule.target_of(tags=sample.tags, target=sample.target)
+            if rule.covers(target):
+                (cleared if rule.clears(sample.value) else suspect).add((rule.policy_id, target))
+    for event in stored.events:
+        for rule in in_force.heard(event.name):
+            target = rule.target_of(tags=event.tags, target=event.target)
+            if rule.covers(target):
+                suspect.add((rule.policy_id, target))
+    return Concerned(suspect=frozenset(suspect), cleared=frozenset(cleared - suspect))
+
+
+def _count_screened(settled: Counter[Outcome]) -> None:
+    for outcome, count in settled.items():
+        telemetry.policy_evaluations_total.labels(source="ingest", verdict=outcome.value).inc(count)
+
+
+def _count_cleared(count: int) -> None:
+    if count:
+        telemetry.policy_evaluations_total.labels(source="ingest", verdict=Outcome.HEALTHY.value).inc(count)
+
+
+def _count(judged: Judged) -> None:
+    for verdict, count in Counter(judgement.verdict.outcome.value for judgement in judged.judgements).items():
+        telemetry.policy_evaluations_total.labels(source="ingest", verdict=verdict).inc(count)
+    for judgement in judged.judgements:
+        if judgement.verdict.violated:
+            telemetry.policy_violations_total.labels(policy_name=judgement.rule.name).inc()

@@ -1,0 +1,73 @@
+"""Dry runs: the same engine on given or stored data. Nothing is stored, ordered or counted."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from policies import book, judging, readings
+from policies.book import Book, Rule
+from policies.documents import Document
+from policies.engine import conditions, evaluation
+from policies.engine.values import Sample, Series, Verdict
+from policies.readings import Data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What a policy says of one target."""
+
+    rule: Rule
+    target: str
+    verdict: Verdict
+
+    @property
+    def would_order(self) -> bool:
+        """Violated, and the policy may act."""
+        return self.verdict.violated and self.rule.mode == "auto"
+
+
+def on_sample(
+    *,
+    metrics: Mapping[str, float],
+    target: str,
+    at: datetime,
+    tags: Mapping[str, str] | None = None,
+    names: Collection[str] | None = None,
+) -> list[Outlook]:
+    """Judge the policies in force as if these values had arrived at `at`; `names` picks some of them."""
+    in_force = book.current(at)
+    rules = _concerned(in_force, metrics, names)
+    series = {
+        name: ((target, Series(name=name, tags=dict(tags or {}), samples=(Sample(id=0, at=at, value=value),))),)
+        for name, value in metrics.items()
+    }
+    return _judge(rules, Data(series=series, events=()), at=at, targets={target})
+
+
+def on_recent(*, document: Document, at: datetime, limit: int = 200) -> list[Outlook]:
+    """Judge a policy that need not be saved on stored data: one outlook for each target it covers, worst first."""
+    rule = book.provisional(document)
+    data = readings.load(rules=[rule], at=at)
+    outlooks = _judge([rule], data, at=at, targets=data.targets_of(rule))
+    return sorted(outlooks, key=lambda outlook: (not outlook.verdict.violated, outlook.target))[:limit]
+
+
+def _concerned(in_force: Book, metrics: Mapping[str, float], names: Collection[str] | None) -> list[Rule]:
+    return [
+        rule
+        for rule in in_force.rules.values()
+        if (names is None or rule.name in names) and conditions.metrics_of(rule.condition) & metrics.keys()
+    ]
+
+
+def _judge(rules: Iterable[Rule], data: Data, *, at: datetime, targets: Collection[str]) -> list[Outlook]:
+    return [
+        Outlook(
+            rule=rule,
+            target=target,
+            verdict=evaluation.evaluate(rule.condition, data.of(rule, target), at=at, staleness=judging.staleness()),
+        )
+        for rule in rules
+        for target in sorted(targets)
+        if rule.covers(target)
+    ]

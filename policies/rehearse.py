@@ -1,0 +1,349 @@
+"""Policy tests of their owners: the engine with a fake clock, this installation's guards and its way to verify."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+
+from actions import guards
+from actions.queries import ActionView
+from actions.states import State, Status
+from metrics import targets as metric_targets
+from policies import book, documents, judging, transfer, verification
+from policies.book import Rule
+from policies.engine import planning
+from policies.engine.rehearsal import comparing, file, run
+from policies.engine.rehearsal.comparing import Difference
+from policies.engine.rehearsal.file import File, FileError
+from policies.engine.rehearsal.script import Expectation, Script
+from policies.engine.rehearsal.stage import Deed, Proof, Stopped, Subject, World
+from policies.engine.rehearsal.timeline import Seen
+from policies.models import Mode
+from policies.readings import Data
+from policies.verification import NotYet
+from vigil.kernel.errors import FieldError, VigilError
+
+_EFFECTS = {
+    "effective": planning.Effect.EFFECTIVE,
+    "ineffective": planning.Effect.INEFFECTIVE,
+    "unverifiable": planning.Effect.UNVERIFIABLE,
+}
+
+
+class UnableToCheck(VigilError):
+    """The test file cannot be used; `errors` names each place."""
+
+    code = "invalid_test_file"
+    status = 422
+
+
+class TooLong(VigilError):
+    """The tests were stopped before their end."""
+
+    code = "tests_too_long"
+    status = 422
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """One test with everything that is not as it expects."""
+
+    name: str
+    differences: tuple[Difference, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.differences
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What came of a file of tests."""
+
+    tests: tuple[Checked, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(test.ok for test in self.tests)
+
+    def lines(self) -> list[str]:
+        """For a terminal: one line for each test, and below a failed one what was expected and what came."""
+        failed = sum(not test.ok for test in self.tests)
+        count = f"{len(self.tests)} test{'' if len(self.tests) == 1 else 's'}"
+        said = [line for test in self.tests for line in _lines(test)]
+        return [*said, f"{failed} of {count} failed." if failed else f"{count} ok."]
+
+    def as_json(self) -> dict[str, object]:
+        """For a machine."""
+        return {"ok": self.ok, "tests": [_as_json(test) for test in self.tests]}
+
+
+def check_file(path: Path, *, patience: timedelta | None = None) -> Report:
+    """Run the tests of a YAML file; the policy files it names are looked for beside it.
+
+    UnableToCheck when the file or a policy cannot be used, TooLong when it takes longer than `patience`.
+    """
+    return check(document=transfer.parse(_content(path)), beside=path.parent, patience=patience)
+
+
+def check(*, document: object, beside: Path | None = None, patience: timedelta | None = None) -> Report:
+    """Run the tests of a decoded file. Without `beside` every policy must be written out in it."""
+    try:
+        read = file.read(document)
+    except FileError as error:
+        raise _unusable([FieldError(path=path, message=message) for path, message in error.errors]) from error
+    rules = _rules(read, beside)
+    _check_names(read.tests, rules)
+    world = _world(rules, _deadline(patience))
+    subjects = [_subject(rule) for rule in rules.values()]
+    return Report(tests=tuple(_checked(script, subjects, world) for script in read.tests))
+
+
+def _checked(script: Script, subjects: Sequence[Subject], world: World) -> Checked:
+    pictures = run.play(script, subjects=subjects, world=world)
+    return Checked(name=script.name, differences=tuple(comparing.differences(script, pictures)))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as opened:
+            return opened.read(transfer.FILE_MAX_BYTES + 1)
+    except OSError as error:
+        raise UnableToCheck(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _unusable(errors: Sequence[FieldError]) -> UnableToCheck:
+    count = f"{len(errors)} problem{'' if len(errors) == 1 else 's'}"
+    return UnableToCheck(f"The test file cannot be used: {count}.", errors=errors)
+
+
+def _rules(read: File, beside: Path | None) -> dict[str, Rule]:
+    """The policies under test by name, each compiled as the book would."""
+    rules: dict[str, Rule] = {}
+    errors: list[FieldError] = []
+    for place, raw in _documents(read, beside):
+        try:
+            draft = documents.read(raw)
+        except documents.UnableToReadPolicy as error:
+            found = error.errors or (FieldError(path="", message=error.detail),)
+            errors += [FieldError(path=f"{place}.{one.path}".rstrip("."), message=one.message) for one in found]
+            continue
+        if draft.name in rules:
+            errors.append(FieldError(path=place, message=f"there is another policy called {draft.name}"))
+        if draft.enabled:
+            rules[draft.name] = book.provisional(draft.document, name=draft.name)
+    if errors:
+        raise _unusable(errors)
+    return rules
+
+
+def _documents(read: File, beside: Path | None) -> list[tuple[str, object]]:
+    found: list[tuple[str, object]] = []
+    for number, one in enumerate(read.policies):
+        place = f"policies[{number}]"
+        if isinstance(one, Mapping):
+            found.append((place, dict(one)))
+        elif beside is None:
+            message = "write the policy out: files are only read by `manage.py check_policies`"
+            raise _unusable([FieldError(path=place, message=message)])
+        else:
+            found += [
+                (f"{one}[{index}]", raw) for index, raw in enumerate(transfer.documents_of(_content(beside / one)))
+            ]
+    return found
+
+
+def _check_names(tests: Sequence[Script], rules: Mapping[str, Rule]) -> None:
+    """An expectation about a policy that is not there could only ever pass by accident."""
+    errors = [
+        FieldError(
+            path=f"tests[{number}].expect[{place}].{about}",
+            message=f"there is no enabled policy `{name}` in this file; there are {', '.join(rules) or 'none'}",
+        )
+        for number, script in enumerate(tests)
+        for place, one in enumerate(script.expect)
+        for about, name in _named(one)
+        if name not in rules
+    ]
+    if errors:
+        raise _unusable(errors)
+
+
+def _named(one: Expectation) -> list[tuple[str, str]]:
+    several = {"incidents": one.incidents, "held": one.held, "verdicts": one.verdicts}
+    named = [(about, wanted.policy) for about, many in several.items() for wanted in many or ()]
+    return named + [("actions", wanted.policy) for wanted in one.actions or () if wanted.policy is not None]
+
+
+def _subject(rule: Rule) -> Subject:
+    steps = rule.document.steps
+    waits = [*(step.after for step in steps[1:]), timedelta(0)]
+    default_settle = timedelta(seconds=settings.VIGIL_SETTLE_SECONDS)
+    named = rule.document.target
+    return Subject(
+        name=rule.name,
+        condition=rule.condition,
+        timings=rule.timings,
+        ladder=tuple(
+            planning.LadderStep(action=step.action, params=step.params, wait=wait)
+            for step, wait in zip(steps, waits, strict=True)
+        ),
+        acts=rule.mode == Mode.AUTO,
+        target_of=lambda tags, target: rule.target_of(tags=tags, target=target),
+        regroups=rule.regroups,
+        named="" if named == "all" or "*" in named or "?" in named else named,
+        settle=default_settle if rule.document.settle is None else rule.document.settle,
+        covers=rule.covers,
+    )
+
+
+def _world(rules: Mapping[str, Rule], patience: Callable[[], None]) -> World:
+    def guard(subject: Subject, target: str, deeds: Sequence[Deed], at: datetime) -> Stopped | None:
+        return _guarded(rules[subject.name], target, deeds, rules, at)
+
+    def prove(subject: Subject, deed: Deed, seen: Seen, at: datetime) -> Proof | None:
+        data = Data(series=seen.series, events=seen.events)
+        found = verification.prove(action=_action(deed), rule=rules[subject.name], data=data, at=at)
+        return None if isinstance(found, NotYet) else Proof(effect=_EFFECTS[found.result], reason=found.reason)
+
+    return World(
+        target_of=metric_targets.target_of,
+        staleness=judging.staleness(),
+        sweep_every=timedelta(seconds=settings.VIGIL_SWEEP_INTERVAL_SECONDS),
+        guard=guard,
+        prove=prove,
+        patience=patience,
+    )
+
+
+def _deadline(patience: timedelta | None) -> Callable[[], None]:
+    if patience is None:
+        return lambda: None
+    end = time.monotonic() + patience.total_seconds()
+
+    def look() -> None:
+        if time.monotonic() > end:
+            raise TooLong(
+                f"The tests took longer than {patience.total_seconds():.0f} s and were stopped: send fewer at once, or"
+                " run `manage.py check_policies`, which has no such limit."
+            )
+
+    return look
+
+
+def _guarded(rule: Rule, target: str, deeds: Sequence[Deed], rules: Mapping[str, Rule], at: datetime) -> Stopped | None:
+    """What the guards of a live order say, with the test's own deeds as the facts."""
+    limits = rule.limits
+    cooldown = limits.cooldown
+    if cooldown is None:
+        cooldown = timedelta(seconds=settings.VIGIL_DEFAULT_COOLDOWN_SECONDS)
+    facts = guards.Facts(
+        switch=guards.Switch(mode="active"),
+        target=target,
+        cooldown=cooldown,
+        occupant=_occupant(target, deeds),
+        last_effect_at=_last_effect(target, deeds, since=at - cooldown),
+        rate=guards.Usage(
+            name=f"policy {rule.name}",
+            used=sum(deed.policy == rule.name and deed.ordered_at > at - limits.rate_per for deed in deeds),
+            cap=limits.rate_count,
+        ),
+        rate_per=limits.rate_per,
+        concurrency=_at_once(limits, deeds, rules),
+    )
+    answer = guards.check(facts, at=at)
+    return None if isinstance(answer, guards.Allow) else Stopped(guard=answer.guard, reason=answer.reason)
+
+
+def _last_effect(target: str, deeds: Sequence[Deed], *, since: datetime) -> datetime | None:
+    return max((deed.ordered_at for deed in deeds if deed.target == target and deed.ordered_at > since), default=None)
+
+
+def _occupant(target: str, deeds: Sequence[Deed]) -> guards.Occupant | None:
+    running = next((deed for deed in deeds if deed.target == target and deed.runs), None)
+    if running is None:
+        return None
+    return guards.Occupant(action_id=running.number, kind=running.action, status="running")
+
+
+def _at_once(limits: guards.Limits, deeds: Sequence[Deed], rules: Mapping[str, Rule]) -> tuple[guards.Usage, ...]:
+    running = [deed for deed in deeds if deed.runs]
+    usages = [guards.Usage(name="all of Vigil", used=len(running), cap=int(settings.VIGIL_GLOBAL_CONCURRENCY))]
+    if limits.concurrency_group:
+        group = limits.concurrency_group
+        used = sum(rules[deed.policy].limits.concurrency_group == group for deed in running)
+        usages.append(guards.Usage(name=f"group {group}", used=used, cap=limits.concurrency_max or 1))
+    return tuple(usages)
+
+
+def _action(deed: Deed) -> ActionView:
+    """The deed as the row it would have been."""
+    return ActionView(
+        id=deed.number,
+        uid=uuid.UUID(int=deed.number),
+        dedup_key=f"policy:{deed.policy}:incident:{deed.incident}:step:{deed.step}",
+        kind=deed.action,
+        target=deed.target,
+        params={},
+        state=State.SUCCEEDED,
+        status=Status.COMPLETED,
+        needs_human=False,
+        policy_name=deed.policy,
+        policy_version=None,
+        severity="",
+        incident_id=deed.incident,
+        reason="",
+        ordered_by=f"policy:{deed.policy}",
+        by_hand=False,
+        attempts=1,
+        max_attempts=1,
+        verification="",
+        verify_after=deed.ended_at + deed.settle,
+        notes="",
+        details="",
+        request_id="",
+        retry_of=None,
+        cancel_requested=False,
+        deadline=deed.ended_at,
+        created_at=deed.ordered_at,
+        started_at=deed.ordered_at,
+        finished_at=deed.ended_at,
+    )
+
+
+def _lines(test: Checked) -> list[str]:
+    if test.ok:
+        return [f"ok      {test.name}"]
+    lines, said_at = [f"FAILED  {test.name}"], None
+    for one in test.differences:
+        if one.at != said_at:
+            lines.append(f"  at {comparing.when(one.at)}")
+            said_at = one.at
+        lines += [
+            f"    {one.about}",
+            f"      expected  {one.expected}",
+            f"      got       {one.got}",
+            f"      because   {one.reason}",
+        ]
+    return lines
+
+
+def _as_json(test: Checked) -> dict[str, object]:
+    return {
+        "name": test.name,
+        "ok": test.ok,
+        "differences": [
+            {
+                "at": comparing.when(one.at),
+                "about": one.about,
+                "expected": one.expected,
+                "got": one.got,
+                "reason": one.reason,
+            }
+            for one in test.differences
+        ],
+    }
