@@ -1,0 +1,184 @@
+"""Tells in the terminal what happens: what broke, what Vigil decided, what the remediator did, and that it healed.
+
+Three witnesses: the fleet itself (what truly happened), Vigil's incidents and Vigil's actions. Each is asked over HTTP.
+"""
+
+import argparse
+import signal
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import requests
+from rich.console import Console
+from rich.text import Text
+
+from simulator import watcher
+from simulator.client import Vigil
+from simulator.watcher import Incident
+from vigil.kernel import clock
+
+ASK_EVERY_SECONDS = 0.5
+LATEST = 50
+HOLD_BACK = timedelta(seconds=1.5)
+"""The witnesses are asked in turn; waiting this long lets their lines be told in the order of their times."""
+STYLES: Mapping[str, str] = {
+    "broke": "bold red",
+    "decided": "bold yellow",
+    "acted": "bold cyan",
+    "refused": "bold red",
+    "healed": "bold green",
+    "no help": "bold magenta",
+    "closed": "dim",
+    "gave up": "bold red",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of the story."""
+
+    at: datetime
+    word: str
+    target: str
+    text: str
+
+
+class Fleet:
+    """The fleet's own truth, asked of the simulated remediator."""
+
+    def __init__(self, *, url: str) -> None:
+        self._url = f"{url.rstrip('/')}/happenings"
+        self._after = 0
+
+    def news(self) -> list[Line]:
+        """What happened since the last time."""
+        try:
+            rows = requests.get(self._url, params={"after": self._after}, timeout=3).json()["happenings"]
+        except (requests.RequestException, ValueError, KeyError):
+            return []
+        self._after = max([self._after, *(row["number"] for row in rows)])
+        words = {"broke": "broke", "remedied": "acted", "refused": "refused"}
+        return [
+            Line(at=datetime.fromisoformat(row["at"]), word=words[row["kind"]], target=row["target"], text=row["text"])
+            for row in rows
+        ]
+
+
+class Decisions:
+    """What Vigil decided and concluded, asked of its API."""
+
+    def __init__(self, *, vigil: Vigil, since: datetime) -> None:
+        self._vigil, self._since = vigil, since
+        self._told: set[tuple[str, int, str]] = set()
+
+    def news(self, *, at: datetime) -> list[Line]:
+        """What is new at `at`; each thing is told once."""
+        actions = {one: row for row in self._vigil.actions(limit=LATEST) if isinstance(one := row.get("id"), int)}
+        rows = map(watcher.read_incident, self._vigil.incidents(limit=LATEST))
+        incidents = [incident for incident in rows if incident is not None and incident.opened_at >= self._since]
+        return [line for incident in incidents for line in self._of(incident, actions, at)]
+
+    def _of(self, incident: Incident, actions: Mapping[int, Mapping[str, object]], at: datetime) -> Iterable[Line]:
+        rows = [actions[one] for one in incident.actions if one in actions]
+        yield from self._decided(incident, rows, at)
+        for row in rows:
+            yield from self._verified(incident, row, at)
+        yield from self._ended(incident, rows)
+
+    def _decided(self, incident: Incident, rows: list[Mapping[str, object]], at: datetime) -> Iterable[Line]:
+        for row in rows:
+            if self._first("action", row):
+                why = incident.status_reason or incident.policy
+                yield Line(
+                    at=watcher.moment(row.get("created_at")) or at,
+                    word="decided",
+                    target=incident.target,
+                    text=f"{incident.policy}: {row.get('reason') or why}, so {row.get('action')} "
+                    f"(incident {incident.id}, action {row.get('id')})",
+                )
+
+    def _verified(self, incident: Incident, row: Mapping[str, object], at: datetime) -> Iterable[Line]:
+        verification = row.get("verification")
+        if verification in ("ineffective", "relapsed") and self._first("verified", row):
+            text = f"{row.get('action')} was carried out but did not help: {verification} (action {row.get('id')})"
+            yield Line(at=at, word="no help", target=incident.target, text=text)
+        if row.get("status") == "failed" and self._first("failed", row):
+            text = f"{row.get('action')} failed: {row.get('details')} (action {row.get('id')})"
+            yield Line(
+                at=watcher.moment(row.get("finished_at")) or at, word="gave up", target=incident.target, text=text
+            )
+
+    def _ended(self, incident: Incident, rows: list[Mapping[str, object]]) -> Iterable[Line]:
+        if incident.resolved_at is None or not self._first("ended", {"id": incident.id}):
+            return
+        if incident.seconds_to_heal is None or incident.status != "resolved":
+            text = f"{incident.policy}: {incident.status_reason or incident.status} (incident {incident.id})"
+            yield Line(at=incident.resolved_at, word="closed", target=incident.target, text=text)
+            return
+        how = f"by {rows[-1].get('action')}" if rows else "by itself"
+        text = f"in {incident.seconds_to_heal:.1f} s {how} (incident {incident.id})"
+        yield Line(at=incident.resolved_at, word="healed", target=incident.target, text=text)
+
+    def _first(self, what: str, row: Mapping[str, object]) -> bool:
+        number = row.get("id")
+        mark = (what, number if isinstance(number, int) else 0, "")
+        if mark in self._told:
+            return False
+        self._told.add(mark)
+        return True
+
+
+class Storyteller:
+    """Collects the lines and prints them in the order in which things happened."""
+
+    def __init__(self, *, fleet: Fleet, decisions: Decisions, console: Console) -> None:
+        self._fleet, self._decisions, self._console = fleet, decisions, console
+        self._waiting: list[Line] = []
+
+    def tell(self, *, at: datetime) -> None:
+        """Ask the witnesses, and print what is old enough to be in order."""
+        self._waiting += [*self._fleet.news(), *self._decisions.news(at=at)]
+        self._print(until=at - HOLD_BACK)
+
+    def finish(self) -> None:
+        """Print what was still held back."""
+        self._print(until=None)
+
+    def _print(self, *, until: datetime | None) -> None:
+        ready = [line for line in self._waiting if until is None or line.at <= until]
+        self._waiting = [line for line in self._waiting if until is not None and line.at > until]
+        for line in sorted(ready, key=lambda line: line.at):
+            self._console.print(rendered(line), soft_wrap=True)
+
+
+def rendered(line: Line) -> Text:
+    """The line with its colours, which a plain terminal leaves out."""
+    text = Text(f"{line.at.astimezone():%H:%M:%S}  ", style="dim")
+    text.append(f"{line.word:<8} ", style=STYLES[line.word])
+    text.append(f"{line.target:<10} ", style="bold")
+    text.append(line.text, style="default")
+    return text
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`python -m simulator.story`: tell the story until stopped."""
+    parser = argparse.ArgumentParser(prog="python -m simulator.story", description=__doc__)
+    parser.add_argument("--url", required=True, help="where Vigil listens, such as http://127.0.0.1:8000")
+    parser.add_argument("--key", default="", help="an API key with the scope read")
+    parser.add_argument("--fleet", required=True, help="where the simulated remediator listens")
+    options = parser.parse_args(argv)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    decisions = Decisions(vigil=Vigil(url=options.url, key=options.key), since=clock.now())
+    teller = Storyteller(fleet=Fleet(url=options.fleet), decisions=decisions, console=Console(highlight=False))
+    while not stop.wait(ASK_EVERY_SECONDS):
+        teller.tell(at=clock.now())
+    teller.finish()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
