@@ -1,0 +1,64 @@
+"""The history: gapless, chained, and written only inside the change it tells of."""
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from vigil.audit import entries
+from vigil.audit.models import Entry
+from vigil.kernel import context
+
+pytestmark = pytest.mark.django_db
+
+
+def _three_steps() -> None:
+    for state in ("ready", "leased", "executing"):
+        entries.write(kind=f"action.{state}", subject="action:1", actor="vigil", reason="because", to_state=state)
+
+
+def test_entries_count_from_one_without_gaps() -> None:
+    _three_steps()
+    assert list(entries.of("action:1").values_list("seq", flat=True)) == [1, 2, 3]
+
+
+def test_subjects_count_apart() -> None:
+    _three_steps()
+    assert entries.write(kind="control.paused", subject="control", actor="user:ana", reason="deploy").seq == 1
+
+
+def test_a_whole_chain_verifies() -> None:
+    _three_steps()
+    assert entries.broken_links("action:1") == []
+
+
+def test_an_edited_entry_is_found() -> None:
+    _three_steps()
+    Entry.objects.filter(subject="action:1", seq=2).update(reason="nothing happened")
+    assert entries.broken_links("action:1") == ["action:1: entry 2 was changed after it was written."]
+
+
+def test_a_removed_entry_is_found() -> None:
+    _three_steps()
+    Entry.objects.filter(subject="action:1", seq=2).delete()
+    assert "entry 2 is missing" in entries.broken_links("action:1")[0]
+
+
+def test_numbers_survive_the_round_trip() -> None:
+    entries.write(kind="k", subject="s:1", actor="a", reason="", numbers={"value": 87.5, "limit": 80, "who": None})
+    assert entries.broken_links("s:1") == []
+
+
+def test_two_writers_of_one_step_cannot_both_win() -> None:
+    entries.write(kind="k", subject="s:1", actor="a", reason="", seq=1)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        entries.write(kind="k", subject="s:1", actor="b", reason="", seq=1)
+
+
+def test_an_entry_carries_the_request_id() -> None:
+    with context.bind(request_id="req-1"):
+        assert entries.write(kind="k", subject="s:1", actor="a", reason="").request_id == "req-1"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_outside_a_transaction_nothing_is_written() -> None:
+    with pytest.raises(RuntimeError, match="transaction"):
+        entries.write(kind="k", subject="s:1", actor="a", reason="")

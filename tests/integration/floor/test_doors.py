@@ -1,0 +1,110 @@
+"""What the doors answer to strangers, and how errors look."""
+
+import pytest
+from django.conf import LazySettings
+from django.test import Client
+
+from vigil.telemetry import collectors
+
+pytestmark = pytest.mark.django_db
+
+PLAIN = ["/nothing", "/api/v1/nothing", "/api/v1/audit", "//api/v1", "/api/v1/%2e%2e/admin"]
+
+
+def test_health_is_open(client: Client) -> None:
+    assert client.get("/health").json() == {"status": "healthy", "service": "vigil"}
+
+
+def test_ready_tells_each_part_and_no_secrets(client: Client) -> None:
+    answer = client.get("/ready")
+    assert answer.json()["checks"]["database"]["state"] == "ok"
+    assert all(set(part) == {"state", "detail"} for part in answer.json()["checks"].values())
+
+
+@pytest.mark.parametrize("path", PLAIN)
+def test_errors_for_machines_are_json_with_a_request_id(client: Client, path: str) -> None:
+    answer = client.get(path)
+    assert 400 <= answer.status_code < 500
+    assert set(answer.json()) == {"detail", "code", "errors", "request_id"}
+    assert answer.json()["request_id"] == answer["X-Request-ID"]
+
+
+def test_a_foreign_host_is_refused_in_json(client: Client) -> None:
+    answer = client.get("/health", headers={"Host": "evil.example"})
+    assert answer.status_code in {200, 400}
+    answer = client.get("/api/v1/audit", headers={"Host": "evil.example"})
+    assert answer.status_code in {400, 401}
+    assert answer["Content-Type"].startswith("application/json")
+
+
+def test_a_decent_request_id_of_the_caller_is_kept(client: Client) -> None:
+    assert client.get("/health", headers={"X-Request-ID": "trace-7"})["X-Request-ID"] == "trace-7"
+
+
+@pytest.mark.parametrize("odd", ["a b", "x" * 65, "<script>", ""])
+def test_an_odd_one_is_replaced(client: Client, odd: str) -> None:
+    assert client.get("/health", headers={"X-Request-ID": odd})["X-Request-ID"] != odd
+
+
+def test_metrics_are_open_to_this_machine(client: Client) -> None:
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert b"vigil_worker_up" in answer.content
+
+
+def test_metrics_are_closed_to_strangers(client: Client, settings: LazySettings) -> None:
+    settings.VIGIL_METRICS_ALLOW = ["10.0.0.0/8"]
+    assert client.get("/metrics").status_code == 401
+
+
+def test_pages_come_with_a_content_security_policy(client: Client) -> None:
+    assert "default-src 'self'" in client.get("/health")["Content-Security-Policy"]
+
+
+def test_the_console_asks_to_sign_in(client: Client) -> None:
+    answer = client.get("/admin/")
+    assert answer.status_code == 302
+    assert "/admin/login/" in answer["Location"]
+
+
+def test_unknown_query_parameters_are_refused(admin_client: Client) -> None:
+    answer = admin_client.get("/api/v1/audit", {"subjekt": "action:1"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["path"] == "subjekt"
+
+
+WRONG = [
+    {"limit": "-1"},
+    {"limit": "10000000000"},
+    {"offset": "x"},
+    {"since": "yesterday"},
+    {"since": "0001-01-01T00:00:00+14:00"},
+    {"until": "2026-01-19T12:00:00"},
+]
+
+
+@pytest.mark.parametrize("query", WRONG)
+def test_wrong_query_values_are_refused(admin_client: Client, query: dict[str, str]) -> None:
+    assert admin_client.get("/api/v1/audit", query).status_code == 422
+
+
+def test_a_session_cannot_post_without_its_csrf_token(admin_user: object) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(admin_user)  # type: ignore[arg-type]
+    answer = client.put("/api/v1/control", "{}", content_type="application/json")
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete", "trace"])
+def test_other_verbs_are_refused(admin_client: Client, method: str) -> None:
+    assert getattr(admin_client, method)("/api/v1/audit").status_code in {403, 405}
+
+
+def test_one_failing_collector_hides_no_other(client: Client) -> None:
+    collectors.register("broken", lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+    try:
+        answer = client.get("/metrics")
+    finally:
+        del collectors._reads["broken"]
+    assert b'vigil_collector_failed{collector="broken"} 1.0' in answer.content
+    assert b"vigil_worker_up" in answer.content

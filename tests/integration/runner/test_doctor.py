@@ -1,0 +1,129 @@
+import io
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django_celery_beat.models import PeriodicTask
+from pytest_django.fixtures import Settings
+
+from vigil import schedule
+from vigil.kernel import clock
+from vigil.periodic import beats, runs
+from vigil.runner import diagnosis
+from vigil.runner.diagnosis import Finding
+
+pytestmark = pytest.mark.django_db
+
+AT = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+
+
+def diagnose(*arguments: str) -> tuple[int, str]:
+    printed = io.StringIO()
+    try:
+        call_command("doctor", *arguments, stdout=printed)
+    except SystemExit as ended:
+        return int(ended.code or 0), printed.getvalue()
+    return 0, printed.getvalue()
+
+
+def sweep_by(holder: str, *, at: datetime) -> None:
+    quickest = min(schedule.jobs(), key=lambda job: job.interval)
+    runs.once(job=quickest.name, interval=quickest.interval, at=at, run=lambda: None, holder=holder)
+
+
+def test_it_says_of_each_part_how_it_is_and_what_to_do() -> None:
+    code, printed = diagnose("--json")
+    found = json.loads(printed)
+    names = {finding["name"] for finding in found["findings"]}
+    assert {"python", "secret key", "debug", "data directory", "static files", "database", "queue", "beat"} <= names
+    assert all(finding["hint"] for finding in found["findings"] if finding["verdict"] != "ok")
+    assert code == (1 if found["verdict"] == "fail" else 0)
+
+
+def test_a_failure_is_an_exit_code_of_one(settings: Settings, tmp_path: Path) -> None:
+    settings.VIGIL_DATA_DIR = tmp_path / "not there"
+    code, printed = diagnose()
+    assert code == 1
+    assert "cannot be written" in printed
+    assert "VIGIL_DATA_DIR" in printed
+
+
+def test_debug_is_a_warning(settings: Settings) -> None:
+    settings.DEBUG = True
+    assert diagnosis.debug().verdict == "warn"
+
+
+def test_a_secret_key_that_others_may_read_fails(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SECRET_KEY")
+    settings.VIGIL_DATA_DIR = tmp_path
+    assert diagnosis.secret_key().verdict == "fail"
+    kept = tmp_path / "secret_key"
+    kept.touch(mode=0o644)
+    kept.chmod(0o644)
+    assert "chmod 600" in diagnosis.secret_key().hint
+    kept.chmod(0o600)
+    assert diagnosis.secret_key().verdict == "ok"
+
+
+def test_a_data_directory_open_to_all_is_a_warning(settings: Settings, tmp_path: Path) -> None:
+    settings.VIGIL_DATA_DIR = tmp_path
+    tmp_path.chmod(0o777)
+    assert diagnosis.data_directory().verdict == "warn"
+    tmp_path.chmod(0o700)
+    assert diagnosis.data_directory().verdict == "ok"
+
+
+def test_every_host_name_allowed_is_a_warning(settings: Settings) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    assert diagnosis.hosts().verdict == "warn"
+
+
+@pytest.mark.parametrize(("apart", "verdict"), [(0, "ok"), (5, "warn"), (-5, "warn"), (60, "fail")])
+def test_clocks_that_differ_are_told(apart: int, verdict: str) -> None:
+    assert diagnosis.clocks(at=clock.now() + timedelta(seconds=apart)).verdict == verdict
+
+
+def test_an_empty_schedule_fails() -> None:
+    assert diagnosis.beat(at=AT).verdict == "fail"
+
+
+def test_a_job_somebody_switched_off_is_told() -> None:
+    schedule.ensure()
+    PeriodicTask.objects.filter(name="policies.sweep").update(enabled=False)
+    assert "policies.sweep" in diagnosis.beat(at=AT).detail
+
+
+def test_a_beat_whose_turns_the_dispatcher_takes_is_a_warning() -> None:
+    schedule.ensure()
+    beats.beat(name="dispatcher@web:7", role="dispatcher", at=AT, hostname="web", pid=7)
+    sweep_by("web:7", at=AT)
+    assert "the dispatcher runs" in diagnosis.beat(at=AT).detail
+
+
+def test_a_beat_that_keeps_time_is_ok() -> None:
+    schedule.ensure()
+    sweep_by("web:8", at=AT)
+    assert diagnosis.beat(at=AT).verdict == "ok"
+
+
+def test_nobody_sweeping_is_a_warning() -> None:
+    schedule.ensure()
+    sweep_by("web:8", at=AT - timedelta(hours=1))
+    assert diagnosis.beat(at=AT).verdict == "warn"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "worst"), [([], "ok"), (["ok", "warn"], "warn"), (["warn", "fail", "ok"], "fail")]
+)
+def test_the_gravest_verdict_counts(verdicts: list[diagnosis.Verdict], worst: str) -> None:
+    assert diagnosis.worst(Finding(name="a", verdict=verdict, detail="") for verdict in verdicts) == worst
+
+
+def test_this_test_runs_with_a_key_of_its_own() -> None:
+    assert os.environ["SECRET_KEY"].startswith("a-key-that-only-tests-use-")
+    assert diagnosis.secret_key().detail == "from SECRET_KEY"

@@ -1,0 +1,1 @@
+"""Real servers for tests: PostgreSQL, the broker, and whole stacks of Vigil."""

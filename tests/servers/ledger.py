@@ -1,0 +1,153 @@
+"""A remediator that can misbehave, and writes every request down before it answers: the oracle of the fault tests."""
+
+import itertools
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """One request that arrived whole, and when its effect began and ended (monotonic seconds)."""
+
+    key: str
+    target: str
+    fence: int
+    began: float
+    ended: float
+
+
+class Ledger:
+    """An HTTP remediator on a free port of loopback. `mode_of(target)` says how to behave: see `MODES`."""
+
+    MODES = ("good", "slow", "error", "garbage", "hang", "reset")
+
+    def __init__(self, log: Path, *, latency: float = 0.05, mode_of: Callable[[str, int], str] | None = None) -> None:
+        """`mode_of(target, nth)` is asked for the nth request (from 1) of a target."""
+        self.latency = latency
+        self.mode_of = mode_of or (lambda target, nth: "good")
+        self.effects: list[Effect] = []
+        self.asked: Counter[str] = Counter()
+        self._log = log.open("a")
+        self._lock = threading.Lock()
+        self._requests: Counter[str] = Counter()
+        self._open = 0
+        ledger = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                ledger.act(self)
+
+            def do_GET(self) -> None:
+                ledger.tell(self)
+
+            def log_message(self, *_: Any) -> None:
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def busy(self) -> int:
+        """How many requests are being worked on now."""
+        return self._open
+
+    def stop(self) -> None:
+        """Answer no more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._log.close()
+
+    def act(self, request: BaseHTTPRequestHandler) -> None:
+        """Write the request down, have the effect, then answer as the mode says."""
+        body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
+        key, target = request.headers["Idempotency-Key"], body["target"]
+        began = time.monotonic()
+        with self._lock:
+            self._open += 1
+            self._requests[target] += 1
+            nth = self._requests[target]
+            self._write({"key": key, "target": target, "nth": nth})
+        try:
+            self._behave(request, body, self.mode_of(target, nth))
+        finally:
+            with self._lock:
+                self._open -= 1
+                fence = int(request.headers["Vigil-Fence"].rpartition(";")[2])
+                self.effects.append(Effect(key=key, target=target, fence=fence, began=began, ended=time.monotonic()))
+
+    def tell(self, request: BaseHTTPRequestHandler) -> None:
+        """`GET /runs/{key}`: what became of it."""
+        key = request.path.rpartition("/")[2]
+        with self._lock:
+            self.asked[key] += 1
+            known = any(effect.key == key for effect in self.effects)
+        _answer(request, {"status": "done" if known else "not_found", "key": key, "message": "from the ledger"})
+
+    def _behave(self, request: BaseHTTPRequestHandler, body: dict[str, Any], mode: str) -> None:
+        time.sleep(self.latency)
+        match mode:
+            case "slow":
+                time.sleep(3)
+                _answer(request, {"status": "success", "action_id": body["action_id"]})
+            case "error":
+                _answer(request, {"oops": True}, status=500)
+            case "garbage":
+                request.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"status": "succ')
+            case "hang":
+                time.sleep(14)
+            case "reset":
+                request.connection.shutdown(2)
+            case _:
+                _answer(request, {"status": "success", "action_id": body["action_id"]})
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._log.write(json.dumps(line) + "\n")
+        self._log.flush()
+        os.fsync(self._log.fileno())
+
+
+def _answer(request: BaseHTTPRequestHandler, body: dict[str, Any], *, status: int = 200) -> None:
+    content = json.dumps(body).encode()
+    try:
+        request.send_response(status)
+        request.send_header("Content-Type", "application/json")
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content)
+    except OSError:
+        pass  # whoever asked is gone: that is what some of these tests are about
+
+
+def doubled(effects: list[Effect]) -> list[str]:
+    """Keys that were sent more than once."""
+    return sorted(key for key, times in Counter(effect.key for effect in effects).items() if times > 1)
+
+
+def overlapping(effects: list[Effect]) -> list[str]:
+    """Targets on which two effects were under way at once."""
+    found = []
+    for target in {effect.target for effect in effects}:
+        spans = sorted((e.began, e.ended) for e in effects if e.target == target)
+        if any(later[0] < earlier[1] for earlier, later in itertools.pairwise(spans)):
+            found.append(target)
+    return sorted(found)
+
+
+def regressions(effects: list[Effect]) -> list[str]:
+    """Targets whose fence did not only grow."""
+    found = []
+    for target in {effect.target for effect in effects}:
+        fences = [e.fence for e in sorted(effects, key=lambda e: e.began) if e.target == target]
+        if any(later <= earlier for earlier, later in itertools.pairwise(fences)):
+            found.append(target)
+    return sorted(found)

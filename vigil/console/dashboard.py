@@ -1,0 +1,202 @@
+"""What the front page says: is anything broken, what is Vigil doing about it, and is Vigil itself well?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Case, IntegerField, Max, Value, When
+
+from actions import control, queries
+from actions.control import ControlState
+from actions.models import Action
+from actions.queries import ActionView
+from actions.states import LIVE, State
+from policies import sweep
+from policies.engine import durations
+from policies.models import Decision, Incident, IncidentStatus, Resolution, Severity, SweepStatus
+from vigil.health import checks
+from vigil.health.checks import Report
+
+SHOWN = 50
+HEALED_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """An incident that is not over, and the one sentence about what happens to it."""
+
+    incident: Incident
+    doing: str
+    needs_person: bool
+    action_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Healed:
+    """An incident that ended well."""
+
+    incident: Incident
+    took: timedelta
+    by: str
+    """The action types that were carried out for it, or "" when none was needed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vital:
+    """One part of Vigil and how it is."""
+
+    name: str
+    report: Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Now:
+    """Everything on the front page."""
+
+    switch: ControlState
+    troubles: Sequence[Trouble]
+    open_total: int
+    pending_total: int
+    needs_human: Sequence[ActionView]
+    running: Sequence[ActionView]
+    waiting: Sequence[ActionView]
+    waiting_total: int
+    healed: Sequence[Healed]
+    vitals: Sequence[Vital]
+    sweep: SweepStatus
+    done_today: int
+    failed_today: int
+
+    @property
+    def unwell(self) -> bool:
+        """Whether any part of Vigil is not as it should be."""
+        return any(vital.report.state != "ok" for vital in self.vitals)
+
+    @property
+    def critical_total(self) -> int:
+        """Open incidents of the worst severity."""
+        return sum(
+            one.incident.severity == Severity.CRITICAL and one.incident.status == IncidentStatus.OPEN
+            for one in self.troubles
+        )
+
+
+def look(*, at: datetime) -> Now:
+    """The whole front page, read with a fixed number of queries."""
+    live = _live()
+    ids = [incident.pk for incident in live]
+    actions, decisions = queries.for_incidents(ids), _last_decisions(ids)
+    working = [queries.view(row) for row in Action.objects.filter(state__in=sorted(LIVE)).order_by("id")[:SHOWN]]
+    counts = queries.counts_by_state()
+    recent = Action.objects.filter(finished_at__gt=at - timedelta(hours=24))
+    switch = control.state()
+    return Now(
+        switch=switch,
+        troubles=[trouble(one, actions.get(one.pk, []), decisions.get(one.pk), switch, at=at) for one in live],
+        open_total=Incident.objects.filter(status=IncidentStatus.OPEN).count(),
+        pending_total=Incident.objects.filter(status=IncidentStatus.PENDING).count(),
+        needs_human=[one for one in working if one.needs_human],
+        running=[one for one in working if one.status == "running" and not one.needs_human],
+        waiting=[one for one in working if one.status == "pending"],
+        waiting_total=sum(counts[state] for state in ("awaiting_approval", "ready", "leased", "retry_wait")),
+        healed=_healed(),
+        vitals=_vitals(),
+        sweep=sweep.status(),
+        done_today=recent.filter(state=State.SUCCEEDED).count(),
+        failed_today=recent.filter(state__in=[State.FAILED, State.EXPIRED]).count(),
+    )
+
+
+def trouble(
+    incident: Incident, actions: Sequence[ActionView], decision: Decision | None, switch: ControlState, *, at: datetime
+) -> Trouble:
+    """One incident with the sentence that says what Vigil is doing about it."""
+    last = actions[-1] if actions else None
+    if last is not None and last.needs_human:
+        doing = f"{last.kind} got no clear answer: look at {incident.target}, then cancel or retry action {last.id}."
+        return Trouble(incident=incident, doing=doing, needs_person=True, action_id=last.id)
+    if incident.exhausted:
+        doing = "Every remedy was tried and none helped. It needs you."
+        return Trouble(incident=incident, doing=doing, needs_person=True, action_id=last.id if last else None)
+    if last is not None and (last.is_live or _unproven(last)):
+        return Trouble(incident=incident, doing=_under_way(last, switch, at=at), needs_person=False, action_id=last.id)
+    return Trouble(incident=incident, doing=_idle(incident, decision, at=at), needs_person=False)
+
+
+def since(moment: datetime | None, *, at: datetime) -> str:
+    """How long ago, in its two largest units."""
+    return durations.spell(at - moment) if moment is not None else ""
+
+
+def _unproven(action: ActionView) -> bool:
+    return action.ended_ok and action.verification == ""
+
+
+def _under_way(action: ActionView, switch: ControlState, *, at: datetime) -> str:
+    """What a live or not yet verified action is up to."""
+    number = f"attempt {max(action.attempts, 1)} of {action.max_attempts}"
+    paused = " Vigil is not active, so it does not start." if switch.mode != "active" else ""
+    match action.state:
+        case State.AWAITING_APPROVAL:
+            return f"{action.kind} waits for somebody's approval."
+        case State.READY | State.LEASED:
+            return f"{action.kind} is ordered and about to start.{paused}"
+        case State.RETRY_WAIT:
+            return f"{action.kind} failed once; it will be tried again ({number}).{paused}"
+        case State.EXECUTING | State.ACCEPTED:
+            return f"{action.kind} is running, {number}, for {since(action.started_at, at=at) or '0s'}."
+        case State.UNKNOWN:
+            return f"{action.kind} was sent and the answer got lost; asking the remediator what became of it."
+        case _:
+            ago = since(action.finished_at, at=at)
+            return f"{action.kind} was done {ago} ago; waiting for fresh readings to prove it."
+
+
+def _idle(incident: Incident, decision: Decision | None, *, at: datetime) -> str:
+    if incident.healthy_since is not None:
+        return f"Healthy again for {since(incident.healthy_since, at=at)}; kept open a little to be sure."
+    if incident.status == IncidentStatus.PENDING:
+        return "Watching: it opens when it lasts."
+    if decision is not None:
+        return decision.reason
+    return "Watching; nothing has been decided yet."
+
+
+def _live() -> list[Incident]:
+    worst_first = Case(
+        When(severity=Severity.CRITICAL, then=Value(0)),
+        When(severity=Severity.WARNING, then=Value(1)),
+        default=Value(2),
+        output_field=IntegerField(),
+    )
+    open_first = Case(When(status=IncidentStatus.OPEN, then=Value(0)), default=Value(1), output_field=IntegerField())
+    rows = Incident.objects.filter(status__in=[IncidentStatus.OPEN, IncidentStatus.PENDING])
+    return list(rows.select_related("policy").order_by(open_first, worst_first, "since")[:SHOWN])
+
+
+def _last_decisions(incident_ids: Sequence[int]) -> Mapping[int, Decision]:
+    newest = Decision.objects.filter(incident_id__in=incident_ids).order_by().values("incident_id")
+    ids = [row["last"] for row in newest.annotate(last=Max("id"))]
+    return {decision.incident_id: decision for decision in Decision.objects.filter(pk__in=ids)}
+
+
+def _healed() -> list[Healed]:
+    ended = Incident.objects.filter(
+        status=IncidentStatus.RESOLVED, resolution=Resolution.HEALED, opened_at__isnull=False
+    )
+    rows = list(ended.select_related("policy").order_by("-resolved_at")[:HEALED_SHOWN])
+    actions = queries.for_incidents([row.pk for row in rows])
+    return [
+        Healed(incident=row, took=row.resolved_at - row.opened_at, by=_remedies(actions.get(row.pk, [])))
+        for row in rows
+        if row.resolved_at is not None and row.opened_at is not None
+    ]
+
+
+def _remedies(actions: Sequence[ActionView]) -> str:
+    return ", ".join(dict.fromkeys(one.kind for one in actions if one.ended_ok))
+
+
+def _vitals() -> list[Vital]:
+    reports = checks.run_all()
+    return [Vital(name=name, report=report) for name, (_, report) in reports.items()]

@@ -1,0 +1,1 @@
+"""How the console writes moments; every one of them is UTC."""

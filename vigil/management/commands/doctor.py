@@ -1,0 +1,37 @@
+"""What is right and wrong with this installation."""
+
+import json
+import sys
+from dataclasses import asdict
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from vigil.kernel import clock
+from vigil.runner import diagnosis
+from vigil.runner.diagnosis import Finding
+
+
+class Command(BaseCommand):
+    help = "Say what is right and wrong with this installation, with a hint for each. Exit code 1 when something fails."
+    # It runs the checks itself, and goes on where they find something.
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", dest="as_json", help="for machines")
+
+    def handle(self, *_: object, as_json: bool, **__: object) -> None:
+        findings = diagnosis.examine(at=clock.now())
+        if as_json:
+            shown = [asdict(finding) for finding in findings]
+            self.stdout.write(json.dumps({"verdict": diagnosis.worst(findings), "findings": shown}, indent=2))
+        else:
+            for finding in findings:
+                self._print(finding)
+        if diagnosis.worst(findings) == "fail":
+            sys.exit(1)
+
+    def _print(self, finding: Finding) -> None:
+        styles = {"ok": self.style.SUCCESS, "warn": self.style.WARNING, "fail": self.style.ERROR}
+        self.stdout.write(f"{styles[finding.verdict](f'{finding.verdict:<5}')} {finding.name}: {finding.detail}")
+        if finding.verdict != "ok" and finding.hint:
+            self.stdout.write(f"      {finding.hint}")

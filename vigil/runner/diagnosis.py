@@ -1,0 +1,197 @@
+"""What `manage.py doctor` looks at: the health checks, and what only matters to whoever installed Vigil."""
+
+import os
+import platform
+import stat
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from django.conf import settings
+from django.contrib.staticfiles import finders
+from django.core import checks as django_checks
+from django.db import DatabaseError
+from django_celery_beat.models import PeriodicTask
+
+from vigil import schedule
+from vigil.health import checks
+from vigil.kernel import database
+from vigil.periodic.models import PeriodicRun, WorkerBeat
+
+Verdict = Literal["ok", "warn", "fail"]
+
+CLOCKS_MAY_DIFFER = timedelta(seconds=2)
+CLOCKS_MUST_NOT_DIFFER = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is right or wrong with this installation."""
+
+    name: str
+    verdict: Verdict
+    detail: str
+    hint: str = ""
+    """What to do about it; empty when nothing is to be done."""
+
+
+def examine(*, at: datetime) -> list[Finding]:
+    """Everything, in the order in which one would look; a check that breaks is a finding too."""
+    looks: tuple[tuple[str, Callable[[], Finding]], ...] = (
+        ("python", python),
+        ("settings", system_checks),
+        ("secret key", secret_key),
+        ("debug", debug),
+        ("demo", demo),
+        ("hosts", hosts),
+        ("data directory", data_directory),
+        ("static files", static_files),
+    )
+    of_the_database: tuple[tuple[str, Callable[[], Finding]], ...] = (
+        ("clock", lambda: clocks(at=at)),
+        ("beat", lambda: beat(at=at)),
+    )
+    found = [_look(name, look) for name, look in looks]
+    found += _of_health()
+    return found + [_look(name, look) for name, look in of_the_database]
+
+
+def worst(findings: Iterable[Finding]) -> Verdict:
+    """The gravest verdict of all."""
+    verdicts = {finding.verdict for finding in findings}
+    return "fail" if "fail" in verdicts else "warn" if "warn" in verdicts else "ok"
+
+
+def python() -> Finding:
+    """Which Python this is; one that is too old could not have come this far."""
+    return _ok("python", f"{platform.python_version()}, {sys.executable}")
+
+
+def system_checks() -> Finding:
+    """Django's own checks and those of the apps."""
+    problems = [
+        one for one in django_checks.run_checks() if one.level >= django_checks.WARNING and not one.is_silenced()
+    ]
+    if not problems:
+        return _ok("settings", "all checks pass")
+    text = "; ".join(f"{one.msg} ({one.id})" for one in problems[:3])
+    verdict = _fail if any(one.level >= django_checks.ERROR for one in problems) else _warn
+    return verdict("settings", text, "manage.py check says it in full.")
+
+
+def secret_key() -> Finding:
+    """Kept where only this user reads it."""
+    if os.environ.get("SECRET_KEY"):
+        return _ok("secret key", "from SECRET_KEY")
+    kept = Path(settings.VIGIL_DATA_DIR) / "secret_key"
+    if not kept.exists():
+        return _fail("secret key", "there is none", "Start Vigil once, or set SECRET_KEY.")
+    if _open_to_others(kept):
+        return _fail("secret key", f"{kept} can be read by other users", f"chmod 600 {kept}")
+    return _ok("secret key", f"kept in {kept}")
+
+
+def debug() -> Finding:
+    """Error pages do not show the inside."""
+    if settings.DEBUG:
+        return _warn("debug", "VIGIL_DEBUG is on: error pages show settings and code", "Unset VIGIL_DEBUG.")
+    return _ok("debug", "off")
+
+
+def demo() -> Finding:
+    """Callers without a key are only for the demo."""
+    if settings.VIGIL_DEMO:
+        return _warn("demo", "VIGIL_DEMO is on: this machine's callers need no key", "Unset VIGIL_DEMO.")
+    return _ok("demo", "off")
+
+
+def hosts() -> Finding:
+    """Only the names this installation goes by are answered."""
+    if "*" in settings.ALLOWED_HOSTS:
+        return _warn("hosts", "ALLOWED_HOSTS allows every name", "List the names people use for this Vigil.")
+    return _ok("hosts", ", ".join(settings.ALLOWED_HOSTS))
+
+
+def data_directory() -> Finding:
+    """There, writable, and closed to strangers."""
+    directory = Path(settings.VIGIL_DATA_DIR)
+    if not directory.is_dir() or not os.access(directory, os.W_OK):
+        hint = "Make it, writable for this user, or name another with VIGIL_DATA_DIR."
+        return _fail("data directory", f"{directory} cannot be written", hint)
+    if directory.stat().st_mode & stat.S_IWOTH:
+        return _warn("data directory", f"every user may write {directory}", f"chmod o-w {directory}")
+    return _ok("data directory", str(directory))
+
+
+def static_files() -> Finding:
+    """The console's styles are found."""
+    missing = [path for path in ("admin/css/base.css", "unfold/css/styles.css") if finders.find(path) is None]
+    if missing:
+        return _fail("static files", f"not found: {', '.join(missing)}", "Install the requirements again: make setup.")
+    return _ok("static files", "found")
+
+
+def clocks(*, at: datetime) -> Finding:
+    """This machine's clock and the database's agree: readings are stamped by one, leases by the other."""
+    apart = abs(database.database_now() - at)
+    detail = f"{apart.total_seconds():.1f} s from the database's"
+    hint = "Let both machines take their time from the network (NTP)."
+    if apart > CLOCKS_MUST_NOT_DIFFER:
+        return _fail("clock", detail, hint)
+    return _warn("clock", detail, hint) if apart > CLOCKS_MAY_DIFFER else _ok("clock", detail)
+
+
+def beat(*, at: datetime) -> Finding:
+    """celery beat keeps the schedule: told by who ran the last slots of the quickest job."""
+    tasks = PeriodicTask.objects.filter(name__in=[job.name for job in schedule.jobs()])
+    if not tasks:
+        return _fail("beat", "the schedule is empty", "Run manage.py seed (manage.py up does it at start).")
+    off = sorted(task.name for task in tasks if not task.enabled)
+    if off:
+        return _warn("beat", f"switched off in the console: {', '.join(off)}", "Enable them if that was not meant.")
+    quickest = min(schedule.jobs(), key=lambda job: job.interval)
+    since = at - (4 * quickest.interval + timedelta(seconds=10))
+    holders = set(PeriodicRun.objects.filter(job=quickest.name, started_at__gt=since).values_list("holder", flat=True))
+    if not holders:
+        return _warn("beat", f"nobody ran {quickest.name} lately", "Start celery beat and a dispatcher.")
+    dispatchers = WorkerBeat.objects.filter(role="dispatcher").values_list("hostname", "pid")
+    if holders <= {f"{host}:{pid}" for host, pid in dispatchers}:
+        hint = "Start it: celery -A vigil beat, and a worker for the queue vigil.chores."
+        return _warn("beat", f"it missed its turns; the dispatcher runs {quickest.name} meanwhile", hint)
+    return _ok("beat", f"{quickest.name} ran on time")
+
+
+def _of_health() -> list[Finding]:
+    verdicts: dict[str, Verdict] = {"ok": "ok", "degraded": "warn", "failed": "fail"}
+    return [
+        Finding(name=name, verdict=verdicts[report.state], detail=report.detail, hint=report.hint)
+        for name, (_check, report) in checks.run_all().items()
+    ]
+
+
+def _look(name: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except DatabaseError:
+        return _fail(name, "the database did not answer", "Is it running and migrated, and is DATABASE_URL right?")
+    except OSError as error:
+        return _fail(name, str(error), "Is the data directory this user's own?")
+
+
+def _open_to_others(path: Path) -> bool:
+    return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+def _ok(name: str, detail: str) -> Finding:
+    return Finding(name=name, verdict="ok", detail=detail)
+
+
+def _warn(name: str, detail: str, hint: str) -> Finding:
+    return Finding(name=name, verdict="warn", detail=detail, hint=hint)
+
+
+def _fail(name: str, detail: str, hint: str) -> Finding:
+    return Finding(name=name, verdict="fail", detail=detail, hint=hint)

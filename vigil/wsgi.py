@@ -1,0 +1,27 @@
+"""The WSGI entry that granian serves."""
+
+import os
+from io import BytesIO
+from typing import Any
+
+from django.core.wsgi import get_wsgi_application
+
+from vigil.http import bodies
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vigil.settings")
+
+_django = get_wsgi_application()
+
+
+def application(request: dict[str, Any], start_response: Any) -> Any:
+    """Django reads as much as Content-Length says, so a body in chunks, which has none, would be empty to it."""
+    stream = bodies.Input(request["wsgi.input"])
+    request["wsgi.input"] = stream
+    if request.get("wsgi.input_terminated") and "chunked" in request.get("HTTP_TRANSFER_ENCODING", "").lower():
+        try:
+            body = bodies.whole(stream)
+        except bodies.Crowded:
+            start_response("503 Service Unavailable", [("Retry-After", str(bodies.RETRY_AFTER_SECONDS))])
+            return []
+        request |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    return _django(request, start_response)
