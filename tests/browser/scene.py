@@ -1,0 +1,167 @@
+"""A little world for the console to show: built through the same doors that agents, workers and people use."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+from django.contrib.auth.models import Group, User
+
+from actions import dispatch, execution, reaper
+from actions.models import Action, Remediator
+from actions.states import State
+from metrics.formats.reading import EventReading, Reading
+from policies import authoring, intake, sweep
+from vigil.kernel import clock
+from vigil.kernel.database import database_now
+from vigil.periodic import beats
+
+PASSWORD = "a-good-long-password"
+
+
+def person(name: str, *groups: str, superuser: bool = False) -> User:
+    """Somebody who may enter the console."""
+    user = User.objects.create_user(name, password=PASSWORD, is_staff=True, is_superuser=superuser)
+    # A test with real transactions ends by emptying every table, the roles too.
+    user.groups.set(Group.objects.get_or_create(name=group)[0] for group in groups)
+    return user
+
+
+def send(name: str, value: float, target: str, **tags: str) -> intake.Accepted:
+    """One reading, as an agent sends it."""
+    reading = Reading(name=name, value=value, tags={"host": target, **tags})
+    return intake.accept(readings=[reading], at=clock.now(), actor="key:agent-1")
+
+
+def happen(name: str, target: str, severity: str = "info") -> None:
+    """One event."""
+    event = EventReading(name=name, severity=severity, tags={"host": target}, payload={"release": "2026.47"})
+    intake.accept(readings=[event], at=clock.now(), actor="key:ci")
+
+
+def policy(name: str, condition: str, *, target: str = "*", action: str = "restart", **more: object) -> None:
+    """A policy that acts, unless told otherwise."""
+    raw = {"name": name, "condition": condition, "target": target, "action": action, "mode": "auto", **more}
+    authoring.create(raw=raw, actor="user:ana", at=clock.now(), note="The first version.")
+
+
+def work(*, limit: int = 20) -> int:
+    """What a worker does, here and now."""
+    return execution.run_due(limit=limit, worker="worker@here")
+
+
+def alive() -> None:
+    """Everything that should run says that it lives."""
+    for role in ("worker", "dispatcher"):
+        beats.beat(
+            name=f"{role}@host-1", role=role, at=clock.now(), hostname="host-1", pid=4242, claimed=role == "worker"
+        )
+
+
+@contextmanager
+def remediator() -> Iterator[str]:
+    """A remediator that carries out everything but restarts: those it takes, and then it says nothing."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Remediator)
+    Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/remediate"
+    Remediator.objects.filter(name="default").update(kind="http", config={"url": url})
+    try:
+        yield url
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def get_stuck(target: str) -> int:
+    """An action nobody knows the end of: it needs a human. Wants `remediator` to run."""
+    answer = dispatch.order_by_hand(
+        kind="restart", target=target, params={}, reason="It hangs since the deploy.", actor="user:ana", at=clock.now()
+    )
+    assert isinstance(answer, dispatch.Ordered), answer
+    work()
+    for _ in range(20):
+        Action.objects.filter(pk=answer.action.id, state=State.UNKNOWN).update(run_after=database_now())
+        reaper.run(at=clock.now())
+    return answer.action.id
+
+
+def build() -> None:
+    """The whole scene: open, pending and healed incidents, actions in every state, a policy with a history."""
+    alive()
+    policy("web-cpu-high", "cpu_percent > 90 recover at 80", target="web-*", action="scale-up", params={"replicas": 4})
+    policy(
+        "disk-filling",
+        "disk_percent > 95",
+        severity="critical",
+        action="snapshot",
+        then=[{"action": "restart", "after": "2m"}],
+    )
+    policy("errors-burst", "avg(error_rate, 5m) > 5 for 2m", target="api-*", mode="observe", severity="warning")
+    policy("agent-silent", "no heartbeat for 2m", severity="warning", mode="observe")
+    policy("latency-high", "p95(latency_ms, 5m) > 800", target="api-*", mode="observe", severity="info")
+    authoring.update(
+        name="web-cpu-high",
+        change={"condition": "cpu_percent > 92 recover at 75", "params": {"replicas": 6}},
+        actor="user:ana",
+        at=clock.now(),
+        note="90 opened on every deploy.",
+    )
+    authoring.disable(name="latency-high", actor="user:ana", at=clock.now())
+    for step in range(40):
+        send("cpu_percent", 35 + step % 7, "web-01", region="eu-west")
+    with remediator():
+        send("cpu_percent", 97.5, "web-03", region="eu-west")
+        work()
+        send("cpu_percent", 41.0, "web-03", region="eu-west")
+        get_stuck("queue-02")
+        send("disk_percent", 97.2, "db-01", mount="/var")
+        work()
+    send("cpu_percent", 98.3, "web-07", region="us-east")
+    send("error_rate", 9.4, "api-02")
+    send("error_rate", 1.1, "api-01")
+    send("latency_ms", 912.0, "api-01")
+    happen("deploy_finished", "api-02")
+    happen("deploy_failed", "queue-02", severity="critical")
+    sweep.run(at=clock.now())
+
+
+def showcase() -> None:
+    """A short evening for the README: two services healed, a third being healed. Takes some seconds."""
+    policy("web-cpu-high", "cpu_percent > 90 recover at 75", target="web-*", action="scale-up", settle="0s")
+    policy("api-memory-leak", "memory_percent > 92", target="api-*", action="restart-service", settle="0s")
+    policy("disk-filling", "disk_percent > 95", severity="critical", action="rebalance", settle="0s")
+    policy("agent-silent", "no heartbeat for 2m", mode="observe")
+    with remediator():
+        send("memory_percent", 96.4, "api-02")
+        work()
+        time.sleep(7)
+        send("cpu_percent", 97.5, "web-03")
+        work()
+        send("memory_percent", 38.0, "api-02")
+        time.sleep(4)
+        send("cpu_percent", 41.0, "web-03")
+        time.sleep(3)
+        send("disk_percent", 97.2, "db-01")
+        work()
+    send("cpu_percent", 93.1, "web-07")
+    sweep.run(at=clock.now())
+    alive()
+
+
+class _Remediator(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if body["action"] == "restart":
+            self.close_connection = True
+            return
+        said = json.dumps({"status": "success", "message": f"{body['action']} done on {body['target']}"}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is the base class's
+        """Silent."""
