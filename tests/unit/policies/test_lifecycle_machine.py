@@ -131,7 +131,7 @@ class Life(RuleBasedStateMachine):
             assert (outcome, self.timings.on_no_data) == (U, OnNoData.RESOLVE)
         if step.transition is Transition.FORGOTTEN:
             assert before is Status.PENDING
-            assert not step.announces
+            assert step.announces is (step.flap is not None), "of itself it tells nobody"
         if outcome is U and self.timings.on_no_data is OnNoData.KEEP:
             assert step.transition is None
         self._check_orders(step)
