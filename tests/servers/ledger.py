@@ -1,5 +1,6 @@
 """A remediator that can misbehave, and writes every request down before it answers: the oracle of the fault tests."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -104,7 +105,7 @@ class Ledger:
             case "garbage":
                 request.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"status": "succ')
             case "hang":
-                time.sleep(14)
+                _until_the_caller_hangs_up(request)
             case "reset":
                 request.connection.shutdown(2)
             case _:
@@ -114,6 +115,12 @@ class Ledger:
         self._log.write(json.dumps(line) + "\n")
         self._log.flush()
         os.fsync(self._log.fileno())
+
+
+def _until_the_caller_hangs_up(request: BaseHTTPRequestHandler) -> None:
+    request.connection.settimeout(30)
+    with contextlib.suppress(OSError):
+        request.connection.recv(1)
 
 
 def _answer(request: BaseHTTPRequestHandler, body: dict[str, Any], *, status: int = 200) -> None:
