@@ -15,7 +15,7 @@ import requests
 from tests.servers.processes import wait_until
 from tests.servers.stack import Stack
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(240)]
 
 POLICY = {
     "name": "high-cpu-alert",

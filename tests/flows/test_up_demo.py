@@ -10,6 +10,8 @@ import requests
 from tests.servers import stack as stacks
 from tests.servers.stack import Stack
 
+pytestmark = pytest.mark.alone
+
 FIRST_HEALING_SECONDS = 20.0
 
 

@@ -87,7 +87,7 @@ def _has_scraped(address: str) -> bool:
         answer = requests.get(f"{address}/api/v1/query", params={"query": 'up{job="vigil"} == 1'}, timeout=2)
     except requests.ConnectionError:
         return False
-    return bool(answer.json()["data"]["result"])
+    return answer.ok and bool(answer.json()["data"]["result"])  # 503, without JSON, while it starts
 
 
 def test_every_shipped_expression_holds_against_a_running_vigil(scraped: tuple[Stack, str]) -> None:
