@@ -53,6 +53,12 @@ def holds(wishes: Collection[Wish]) -> dict[Wish, Held]:
     }
 
 
+def every_guard(wish: Wish) -> dict[str, guards.Answer]:
+    """What each guard would say to the order now, by its name; nothing is stored or counted."""
+    view = _View([wish])
+    return {"action_type": view.usable(wish), **view.every(wish)}
+
+
 class _View:
     """What was read for all the wishes."""
 
@@ -76,6 +82,17 @@ class _View:
             return answer
         rate, at_once = self._room_for(wish)
         return guards.check(replace(facts, rate=rate, concurrency=at_once), at=self._now)
+
+    def usable(self, wish: Wish) -> guards.Answer:
+        """Whether there is such a type, and it and its remediator are switched on."""
+        if wish.kind in self._usable:
+            return guards.ALLOWED
+        return guards.Refuse(guard="action_type", reason=f"{wish.kind} or its remediator is switched off, or unknown")
+
+    def every(self, wish: Wish) -> dict[str, guards.Answer]:
+        """What each guard says."""
+        rate, at_once = self._room_for(wish)
+        return guards.every(replace(self._about_target(wish), rate=rate, concurrency=at_once), at=self._now)
 
     def _about_target(self, wish: Wish) -> guards.Facts:
         row = self._guards.get(wish.target)

@@ -106,19 +106,22 @@ class Facts:
     concurrency: tuple[Usage, ...] = ()
 
 
+def every(facts: Facts, *, at: datetime) -> dict[str, Answer]:
+    """What each guard says, by its name. The order says which reason a person reads first."""
+    return {
+        "kill_switch": kill_switch(facts.switch),
+        "target_busy": target_busy(facts.target, facts.occupant),
+        "quarantine": quarantine(facts.target, facts.quarantined_until, at=at),
+        "cooldown": cooldown(facts, at=at),
+        "rate": rate(facts.rate, per=facts.rate_per),
+        "concurrency": concurrency(facts.concurrency),
+    }
+
+
 def check(facts: Facts, *, at: datetime) -> Answer:
-    """The first objection, or Allow. The order says which reason a person reads first."""
-    for answer in (
-        kill_switch(facts.switch),
-        target_busy(facts.target, facts.occupant),
-        quarantine(facts.target, facts.quarantined_until, at=at),
-        cooldown(facts, at=at),
-        rate(facts.rate, per=facts.rate_per),
-        concurrency(facts.concurrency),
-    ):
-        if not isinstance(answer, Allow):
-            return answer
-    return ALLOWED
+    """The first objection, or Allow."""
+    answers = every(facts, at=at).values()
+    return next((answer for answer in answers if not isinstance(answer, Allow)), ALLOWED)
 
 
 def kill_switch(switch: Switch) -> Answer:

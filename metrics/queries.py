@@ -68,6 +68,25 @@ def latest(*, metrics: Collection[str], targets: Collection[str] | None = None) 
     ]
 
 
+def latest_until(
+    *, metrics: Collection[str], until: datetime, targets: Collection[str] | None = None
+) -> list[SeriesData]:
+    """As `latest` would have answered at `until`, as far as retention has kept it: for looking back, not for sweeps."""
+    where, parameters = _of(metrics, targets)
+    newest = "SELECT id FROM metrics_sample WHERE series_id = series.id AND at <= %s ORDER BY at DESC, id DESC LIMIT 1"
+    sql = f"""
+        SELECT series.id, name, tags, target, sample.id, {rows.moment("sample.at")}, sample.value
+        FROM (SELECT id, name, tags, target FROM metrics_series WHERE {where}) AS series
+        JOIN metrics_sample AS sample ON sample.id = ({newest})
+        ORDER BY series.id
+    """  # noqa: S608
+    read = rows.moment_reader()
+    return [
+        SeriesData(number, name, _tags(tags), target, (Point(sample, read(at), value),))
+        for number, name, tags, target, sample, at, value in _fetch(sql, [*parameters, rows.stamp(until)])
+    ]
+
+
 def window(
     *, metrics: Collection[str], since: datetime, until: datetime, targets: Collection[str] | None = None
 ) -> list[SeriesData]:

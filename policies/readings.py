@@ -121,16 +121,22 @@ def wanted(rules: Collection[Rule], *, beside: Iterable[Rule] = ()) -> Wanted:
 
 
 def load(
-    *, rules: Collection[Rule], at: datetime, targets: Collection[str] | None = None, beside: Iterable[Rule] = ()
+    *,
+    rules: Collection[Rule],
+    at: datetime,
+    targets: Collection[str] | None = None,
+    beside: Iterable[Rule] = (),
+    looking_back: bool = False,
 ) -> Data:
     """Read everything the rules need up to `at`, for some targets or for all.
 
-    A metric is read as far back as any of these rules, or of those `beside` them, asks for.
+    A metric is read as far back as any of these rules, or of those `beside` them, asks for. `looking_back`: `at` is in
+    the past, and what came since is not to be seen.
     """
     if targets is not None and any(rule.regroups for rule in rules):
         targets = None  # such a rule groups series by tags the store does not know as their target
     needed = wanted(rules, beside=beside)
-    merged = _merge(_read(needed, at=at, targets=targets))
+    merged = _merge(_read(needed, at=at, targets=targets, looking_back=looking_back))
     by_metric: dict[str, list[tuple[str, Series]]] = defaultdict(list)
     for own, series in merged:
         by_metric[series.name].append((own, series))
@@ -159,11 +165,13 @@ def _by_window(spans: Mapping[str, timedelta]) -> dict[timedelta, frozenset[str]
     return {span: frozenset(names) for span, names in windows.items()}
 
 
-def _read(needed: Wanted, *, at: datetime, targets: Collection[str] | None) -> list[SeriesData]:
+def _read(needed: Wanted, *, at: datetime, targets: Collection[str] | None, looking_back: bool) -> list[SeriesData]:
     found: list[SeriesData] = []
     for span, names in needed.windows.items():
         found += queries.window(metrics=names, since=at - span, until=at, targets=targets)
-    if needed.metrics:
+    if needed.metrics and looking_back:
+        found += queries.latest_until(metrics=needed.metrics, until=at, targets=targets)
+    elif needed.metrics:
         found += queries.latest(metrics=needed.metrics, targets=targets)
     return found
 

@@ -1,6 +1,6 @@
 """An incident's whole story, put together from the audit trail, the decisions and the actions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -47,10 +47,10 @@ def of(incident_id: int, *, at: datetime | None = None) -> Story:
     actions = tuple(queries.for_incident(incident_id))
     decisions = tuple(Decision.objects.filter(incident=incident).order_by("id"))
     subjects = [incident.subject, *(f"action:{action.id}" for action in actions)]
-    moments = (moment for subject in subjects for moment in _moments(subject))
+    found = (moment for subject in subjects for moment in moments(subject))
     return Story(
         incident=incident,
-        moments=tuple(sorted(moments, key=lambda moment: moment.at)),
+        moments=tuple(sorted(found, key=lambda moment: moment.at)),
         decisions=decisions,
         actions=actions,
         mute=None if at is None else kept.of_incident(incident, at=at),
@@ -72,9 +72,10 @@ def time_to_heal(incident: Incident) -> float | None:
     return round((incident.resolved_at - incident.opened_at).total_seconds(), 3)
 
 
-def _moments(subject: str) -> Iterable[Moment]:
-    for entry in entries.of(subject):
-        yield Moment(
+def moments(subject: str) -> tuple[Moment, ...]:
+    """Everything that changed of one subject, such as `action:456`, oldest first."""
+    return tuple(
+        Moment(
             at=entry.at,
             subject=entry.subject,
             kind=entry.kind,
@@ -85,6 +86,8 @@ def _moments(subject: str) -> Iterable[Moment]:
             numbers=entry.numbers,
             request_id=entry.request_id,
         )
+        for entry in entries.of(subject)
+    )
 
 
 def _head(incident: Incident) -> str:

@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from actions import queries
-from policies import incidents, story
-from policies.api import shapes
+from policies import explaining, incidents, story
+from policies.api import explanations, shapes
 from policies.engine import targets as patterns
 from policies.models import Incident, IncidentStatus, Resolution, Severity
 from policies.muting import kept
@@ -108,11 +108,15 @@ class ExplainView(ApiView):
 
     required_scopes = {"GET": scopes.READ}
 
-    @extend_schema(summary="The story of an incident in plain text", responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(
+        summary="The story of an incident in plain text, and why Vigil acts on it or does not",
+        responses={200: OpenApiTypes.OBJECT},
+    )
     def get(self, request: Request, incident_id: str) -> Response:
-        known = _visible(incident_id, self.caller(request))
-        told = story.lines(story.of(known, at=self.at(request)))
-        return Response({"incident_id": known, "lines": told, "text": "\n".join(told)})
+        known, now = _visible(incident_id, self.caller(request)), self.at(request)
+        told = story.lines(story.of(known, at=now))
+        why = explanations.explanation(explaining.of_incident(known, now=now))
+        return Response({"incident_id": known, "lines": told, "text": "\n".join(told), "explanation": why})
 
 
 def _note(view: ApiView, request: Request) -> str:

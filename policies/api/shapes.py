@@ -108,8 +108,8 @@ def whole_incident(told: story.Story) -> Json:
         **incident(told.incident, told.actions, mute=told.mute),
         "condition": told.incident.policy_version.document["condition"],
         "sentence": told.incident.policy_version.sentence,
-        "timeline": [_timeline(one) for one in told.moments],
-        "decisions": [_decision(decision) for decision in told.decisions],
+        "timeline": [timeline(one) for one in told.moments],
+        "decisions": [decision(one) for one in told.decisions],
         "action_details": [_details(action) for action in told.actions],
     }
 
@@ -135,7 +135,8 @@ def _action(one: Settled) -> ActionView | None:
     return one.decided.action if one.decided is not None else None
 
 
-def _timeline(one: Moment) -> Json:
+def timeline(one: Moment) -> Json:
+    """Something that changed."""
     return {
         "at": moment(one.at),
         "subject": one.subject,
@@ -149,15 +150,16 @@ def _timeline(one: Moment) -> Json:
     }
 
 
-def _decision(decision: Decision) -> Json:
-    numbers: Mapping[str, object] = decision.numbers
+def decision(found: Decision) -> Json:
+    """What was concluded, and why."""
+    numbers: Mapping[str, object] = found.numbers
     return {
-        "at": moment(decision.at),
-        "answer": decision.answer,
-        "guard": decision.guard,
-        "reason": decision.reason,
+        "at": moment(found.at),
+        "answer": found.answer,
+        "guard": found.guard,
+        "reason": found.reason,
         "numbers": dict(numbers),
-        "action_id": decision.action_id,
+        "action_id": found.action_id,
     }
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, re_path
 
-from policies.api import checks, incidents, ingest, muting, policies
+from policies.api import checks, explain, incidents, ingest, muting, policies
 
 _NAME = r"(?P<name>[^/]+)"
 _ID = r"(?P<incident_id>[0-9]{1,18})"
@@ -23,6 +23,10 @@ urlpatterns: list[URLPattern] = [
     re_path(rf"^incidents/{_ID}/acknowledge/?$", incidents.AcknowledgeView.as_view(), name="incident-acknowledge"),
     re_path(rf"^incidents/{_ID}/resolve/?$", incidents.ResolveView.as_view(), name="incident-resolve"),
     re_path(rf"^incidents/{_ID}/explain/?$", incidents.ExplainView.as_view(), name="incident-explain"),
+    re_path(r"^explain/?$", explain.ExplainView.as_view(), name="explain"),
+    re_path(
+        r"^actions/(?P<action_id>[0-9]{1,18})/explain/?$", explain.ExplainActionView.as_view(), name="action-explain"
+    ),
     re_path(r"^silences/?$", muting.SilencesView.as_view(), name="silences"),
     re_path(r"^silences/preview/?$", muting.SilencePreviewView.as_view(), name="silences-preview"),
     re_path(r"^silences/(?P<silence_id>[0-9]{1,18})/?$", muting.SilenceView.as_view(), name="silence"),

@@ -75,6 +75,16 @@ def evaluate(
     return _at_once(condition, _View(data=data, at=at, staleness=staleness, was_violated=was_violated))
 
 
+def evaluate_part(
+    condition: Condition, data: TargetData, *, at: datetime, staleness: timedelta, was_violated: bool
+) -> Verdict:
+    """Judge a condition that stands inside another one: its `for` is judged from stored samples.
+
+    Inside one with `by`, give the data of one group.
+    """
+    return _inside(condition, _View(data=data, at=at, staleness=staleness, was_violated=was_violated))
+
+
 def evaluate_groups(
     condition: Condition,
     data: FleetData,

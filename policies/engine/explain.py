@@ -2,8 +2,9 @@
 
 import enum
 
-from policies.engine import lifecycle
+from policies.engine import lifecycle, numerals
 from policies.engine.lifecycle import Flap, Status, Step, Transition
+from policies.engine.tracing import Trace
 from policies.engine.values import Outcome, Verdict
 
 _VERDICTS = {
@@ -48,6 +49,29 @@ _DECISIONS = {
 def verdict(given: Verdict, *, policy: str, target: str) -> str:
     """What a verdict says about a target."""
     return _VERDICTS[given.outcome].format(policy=policy, target=target, reason=_bare(given.reason))
+
+
+def parts(traced: Trace) -> list[str]:
+    """What each part of a compound condition says; nothing for one that has no parts."""
+    return [f"`{part.sentence}` is {part.verdict.outcome}: {_bare(part.verdict.reason)}." for part in traced.parts]
+
+
+def looked(traced: Trace) -> str:
+    """Which samples and events it all rests on."""
+    samples = {sample.id: sample for leaf in traced.leaves() for one in leaf.looked for sample in one.samples}
+    series = {id(one.series) for leaf in traced.leaves() for one in leaf.looked if one.samples}
+    events = {event.id: event for leaf in traced.leaves() for event in leaf.events}
+    said = []
+    if samples:
+        newest = max(samples.values(), key=lambda sample: (sample.at, sample.id))
+        count = "sample" if len(samples) == 1 else f"{len(samples)} samples of {len(series)} series, the newest"
+        said.append(f"{count} {newest.id} ({numerals.shown(newest.value)} at {newest.at:%H:%M:%S})")
+    if events:
+        newest_event = max(events.values(), key=lambda event: (event.at, event.id))
+        count = "event" if len(events) == 1 else f"{len(events)} events, the newest"
+        said.append(f"{count} {newest_event.id} ({newest_event.name} at {newest_event.at:%H:%M:%S})")
+    said += [f"the answer to {question.query!r}" for leaf in traced.leaves() for question in leaf.answers]
+    return f"It looked at {' and '.join(said)}." if said else "It had nothing to look at."
 
 
 def step(taken: Step, *, policy: str, target: str) -> str:

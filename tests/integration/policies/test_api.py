@@ -357,6 +357,49 @@ class TestIncidents:
         assert "cpu_percent 95 > 90" in text
         assert "Ordered scale-up on web-01" in text
 
+    def test_explains_each_comparison_and_each_gate(self, client: Client) -> None:
+        _create(client)
+        ingested = _send(client, "POST", "ingest", _reading()).json()
+        answer = _send(client, "GET", "explain?policy=high-cpu-alert&target=web-01").json()
+        [sample] = answer["condition"]["series"][0]["samples"]
+        assert (sample["id"], sample["value"]) == (ingested["metric_id"], 95)
+        assert [gate["gate"] for gate in answer["gates"] if not gate["passed"]] == ["ladder"]
+        assert answer["text"].startswith("At ")
+        of_incident = _send(client, "GET", f"incidents/{answer['incident_id']}/explain").json()["explanation"]
+        assert of_incident["reason"] == "cpu_percent 95 > 90"
+
+    def test_explains_an_action(self, client: Client) -> None:
+        _create(client)
+        action_id = _send(client, "POST", "ingest", _reading()).json()["actions"][0]["action_id"]
+        answer = _send(client, "GET", f"actions/{action_id}/explain").json()
+        assert answer["ordered_on"]["verdict"] == "violated"
+        assert answer["ordered_on"]["gates"] is None
+
+    @pytest.mark.parametrize(
+        ("asked", "status", "said"),
+        [
+            ("explain", 422, "policy: say which"),
+            ("explain?policy=high-cpu-alert", 422, "target: say which"),
+            ("explain?policy=nobody&target=web-01", 404, "There is no policy"),
+            ("explain?policy=high-cpu-alert&target=db-01", 422, "covers web-*"),
+            ("explain?policy=high-cpu-alert&target=web-01&at=noon", 422, "must be a time with a zone"),
+            ("explain?policy=high-cpu-alert&target=web-01&at=2999-01-01T00:00:00Z", 422, "lies in the future"),
+            ("explain?policy=high-cpu-alert&target=web-01&when=now", 422, "unknown parameter"),
+            ("actions/999999/explain", 404, "There is no action"),
+        ],
+    )
+    def test_explains_what_is_wrong_with_a_question(self, client: Client, asked: str, status: int, said: str) -> None:
+        _create(client)
+        answer = _send(client, "GET", asked)
+        assert (answer.status_code, said in answer.json()["detail"]) == (status, True), answer.json()
+
+    def test_explains_nothing_to_a_key_bound_to_other_targets(self, client: Client) -> None:
+        _create(client)
+        action_id = _send(client, "POST", "ingest", _reading()).json()["actions"][0]["action_id"]
+        stranger = _caller("read", targets=("db-*",))
+        assert _send(stranger, "GET", "explain?policy=high-cpu-alert&target=web-01").status_code == 404
+        assert _send(stranger, "GET", f"actions/{action_id}/explain").status_code == 404
+
     def test_is_acknowledged_once_seen(self, client: Client) -> None:
         _create(client)
         incident_id = _send(client, "POST", "ingest", _reading()).json()["violations"][0]["incident_id"]

@@ -1,11 +1,13 @@
 """Policies as files: strict, all or nothing, and back again."""
 
+import json
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from actions import queries
 from policies import authoring, transfer
 from policies.documents import UnableToReadPolicy
 from policies.models import Policy, PolicyVersion
@@ -168,6 +170,29 @@ class TestCommands:
         text = _run("explain", str(cast.incident().pk))
         assert "high-cpu-alert (version 1) on web-01" in text
         assert "decision: order: Ordered scale-up on web-01: cpu_usage 92 > 90" in text
+
+    def test_explain_of_an_action_and_of_a_pair_as_json(self) -> None:
+        cast.policy()
+        cast.post(92, at=clock.now())
+        action_id = queries.for_incident(cast.incident().pk)[0].id
+        of_action = json.loads(_run("explain", "--action", str(action_id), "--json"))
+        assert of_action["ordered_on"]["condition"]["series"][0]["samples"][0]["value"] == 92
+        pair = json.loads(_run("explain", "--policy", "high-cpu-alert", "--target", "web-01", "--json"))
+        assert {gate["gate"] for gate in pair["gates"]} >= {"condition", "incident", "mode", "ladder"}
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            (),
+            ("7", "--action", "8"),
+            ("--policy", "p"),
+            ("--policy", "high-cpu-alert", "--target", "web-01", "--at", "noon"),
+        ],
+    )
+    def test_explain_of_half_a_question(self, wrong: tuple[str, ...]) -> None:
+        cast.policy()
+        with pytest.raises(CommandError, match=r"Say one of|is no time with a zone"):
+            _run("explain", *wrong)
 
     def test_explain_of_none(self) -> None:
         with pytest.raises(CommandError, match="There is no incident 999"):

@@ -1,0 +1,74 @@
+"""Why Vigil acts, or does not."""
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from actions import queries
+from policies import explaining
+from policies.api import explanations
+from policies.engine import targets as patterns
+from vigil.access import scopes
+from vigil.access.principal import Principal
+from vigil.http import query
+from vigil.http.views import ApiView
+from vigil.kernel.errors import FieldError, Invalid, NotFound
+
+
+class ExplainView(ApiView):
+    """A policy on a target, now or at an earlier time."""
+
+    required_scopes = {"GET": scopes.READ}
+
+    @extend_schema(
+        operation_id="explain",
+        summary="Why a policy acts on a target, or does not: each comparison with its samples, each gate, a paragraph",
+        parameters=[
+            OpenApiParameter("policy", OpenApiTypes.STR, required=True),
+            OpenApiParameter("target", OpenApiTypes.STR, required=True),
+            OpenApiParameter(
+                "at", OpenApiTypes.STR, description="RFC 3339 with a zone, or epoch seconds; now if left out"
+            ),
+        ],
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def get(self, request: Request) -> Response:
+        query.only(request, {"policy", "target", "at"})
+        policy, target = _said(request, "policy"), _said(request, "target")
+        if not _covers(self.caller(request), target):
+            raise NotFound(f"There is no target {target} for this key.")
+        found = explaining.of_pair(
+            policy_name=policy, target=target, now=self.at(request), at=query.moment(request, "at")
+        )
+        return Response(explanations.explanation(found))
+
+
+class ExplainActionView(ApiView):
+    """An action."""
+
+    required_scopes = {"GET": scopes.READ}
+
+    @extend_schema(
+        operation_id="actions_explain",
+        summary="Why an action was ordered, with the samples that were seen, its attempts and what became of it",
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def get(self, request: Request, action_id: str) -> Response:
+        known = queries.get(int(action_id))
+        if not _covers(self.caller(request), known.target):
+            raise NotFound(f"There is no action {action_id}; GET /api/v1/actions lists those there are.")
+        return Response(explanations.action(explaining.of_action(known.id, now=self.at(request))))
+
+
+def _said(request: Request, name: str) -> str:
+    value = query.text(request, name)
+    if not value:
+        raise Invalid(
+            f"{name}: say which.", errors=[FieldError(path=name, message="say which; it may not be left out")]
+        )
+    return value
+
+
+def _covers(caller: Principal, target: str) -> bool:
+    return not caller.targets or any(patterns.matches(pattern, target) for pattern in caller.targets)

@@ -1,0 +1,90 @@
+"""Every rule that could keep Vigil from acting on a target now, each asked by itself. Nothing is stored or ordered.
+
+`deciding` stops at the first objection; a person who asks why nothing happens wants all of them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from actions import foresight, guards, queries
+from actions.foresight import Wish
+from actions.queries import ActionView
+from policies import deciding, ladder
+from policies.engine import lifecycle, planning
+from policies.engine.lifecycle import Status
+from policies.judging import Judgement
+from policies.models import Mode
+from policies.muting import kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """One rule and its answer."""
+
+    name: str
+    passed: bool
+    reason: str
+    numbers: Mapping[str, object] = field(default_factory=dict)
+
+
+def every(*, judgement: Judgement, tried: Sequence[ActionView], at: datetime) -> tuple[Gate, ...]:
+    """All gates between this judgement and an action, in the order in which an action passes them."""
+    return tuple(_every(judgement, tried, at))
+
+
+def _every(judgement: Judgement, tried: Sequence[ActionView], at: datetime) -> Iterator[Gate]:
+    verdict, state = judgement.verdict, judgement.step.state
+    yield Gate(
+        name="condition", passed=judgement.counts_as_violated, reason=verdict.reason, numbers=dict(verdict.numbers)
+    )
+    yield Gate(name="incident", passed=judgement.acts, reason=_standing(state.status, judgement.step.reason))
+    yield _mode(judgement)
+    yield _grace(judgement, at)
+    yield _mute(judgement, at)
+    plan = ladder.plan(rule=judgement.rule, tried=tried, at=at)
+    if not isinstance(plan, planning.Take):
+        yield Gate(name="ladder", passed=False, reason=ladder.reason(plan))
+        return
+    yield Gate(name="ladder", passed=True, reason=f"the next step is {plan.what.action}")
+    yield from _guards(judgement, plan.what.action)
+
+
+def _standing(status: Status, reason: str) -> str:
+    return f"there is no incident: {reason}" if status is Status.NONE else f"{status}: {reason}"
+
+
+def _mode(judgement: Judgement) -> Gate:
+    acts = judgement.rule.mode == Mode.AUTO
+    return Gate(name="mode", passed=acts, reason="the policy may act" if acts else "the policy only observes")
+
+
+def _grace(judgement: Judgement, at: datetime) -> Gate:
+    until = judgement.step.in_grace_until
+    if until is None or until <= at:
+        return Gate(name="grace", passed=True, reason="the policy was evaluated without a gap")
+    return Gate(name="grace", passed=False, reason=lifecycle.grace_reason(until), numbers={"until": until.isoformat()})
+
+
+def _mute(judgement: Judgement, at: datetime) -> Gate:
+    """Silences, maintenance, inhibition and common causes that stand."""
+    subject = deciding.subject(judgement, judgement.incident)
+    mute = kept.why(subject, acts_in_maintenance=judgement.rule.document.act_in_maintenance, at=at)
+    if mute is None:
+        return Gate(name="muting", passed=True, reason="nothing mutes it")
+    return Gate(name=mute.kind.value, passed=False, reason=mute.reason, numbers=mute.numbers)
+
+
+def _guards(judgement: Judgement, kind: str) -> Iterator[Gate]:
+    rule = judgement.rule
+    wish = Wish(kind=kind, target=judgement.target, policy_name=rule.name, limits=rule.limits)
+    for name, answer in foresight.every_guard(wish).items():
+        if isinstance(answer, guards.Allow):
+            yield Gate(name=name, passed=True, reason="no objection")
+        else:
+            yield Gate(name=name, passed=False, reason=answer.reason, numbers=answer.numbers)
+    yield from (
+        Gate(name="approval", passed=False, reason=f"{kind} has the risk {known.risk}: it waits for approval")
+        for known in queries.kinds()
+        if known.name == kind and known.risk != "low"
+    )
