@@ -50,6 +50,11 @@ def state() -> ControlState:
     return ControlState(mode=row.mode, reason=row.reason, by=row.by, at=row.at)
 
 
+def history() -> list[tuple[str, datetime]]:
+    """Every setting of the switch there was, oldest first: the mode, and when it came into force."""
+    return [(entry.to_state, entry.at) for entry in entries.of("control")]
+
+
 def set_mode(*, mode: str, reason: str, actor: str, at: datetime) -> ControlState:
     """Set the switch and return what is now in force (a pause file outranks the row). Invalid names a wrong mode.
 

@@ -1,5 +1,6 @@
 """Whole Vigils that things are done to."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,20 +54,11 @@ class Field:
             assert time.monotonic() < until, f"only {self.ledger.busy} of {count} calls under way{self.stack.logs()}"
             time.sleep(0.02)
 
-    def broken_chains(self) -> list[str]:
-        """Actions whose history has a gap."""
-        faults = []
-        page = f"{self.api}/audit?limit=200"
-        seen: dict[str, list[int]] = {}
-        while page:
-            answer = self.vigil.get(page, timeout=10).json()
-            for entry in answer["entries"]:
-                seen.setdefault(entry["subject"], []).append(entry["seq"])
-            page = answer["next"]
-        for subject, numbers in seen.items():
-            if sorted(numbers) != list(range(1, len(numbers) + 1)):
-                faults.append(subject)
-        return faults
+    def broken(self) -> list[dict[str, str]]:
+        """The invariants that do not hold in the database afterwards."""
+        told = json.loads(self.stack.manage("fsck", "--json", check=False).stdout)
+        found: list[dict[str, str]] = told["broken"]
+        return found
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def test_broker_killed_with_all_workers_busy(field: Callable[..., Field]) -> Non
     assert {row["status"] for row in found.values()} == {"completed"}
     assert ledger.doubled(scene.ledger.effects) == []
     assert len(scene.ledger.effects) == len(ids)
-    assert scene.broken_chains() == []
+    assert scene.broken() == []
 
 
 def test_workers_consume_again_after_the_broker_is_back(field: Callable[..., Field]) -> None:

@@ -28,7 +28,7 @@ def test_kill_minus_nine_in_the_middle_of_actions(field: Callable[..., Field]) -
     assert {effect.target for effect in scene.ledger.effects} == {row["target"] for row in found.values()}
     assert ledger.overlapping(scene.ledger.effects) == []
     assert ledger.regressions(scene.ledger.effects) == []
-    assert scene.broken_chains() == []
+    assert scene.broken() == []
 
 
 def test_an_action_in_doubt_is_settled_by_asking(field: Callable[..., Field]) -> None:

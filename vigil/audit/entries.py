@@ -2,8 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
@@ -57,6 +59,13 @@ def of(subject: str) -> QuerySet[Entry]:
     return Entry.objects.filter(subject=subject).order_by("seq")
 
 
+def steps(subjects: Collection[str]) -> Iterator[tuple[str, tuple[int, str, str]]]:
+    """(subject, (number, from, to)) of every entry of these subjects, each subject's oldest first."""
+    rows = Entry.objects.filter(subject__in=list(subjects)).order_by("subject", "seq")
+    for subject, seq, origin, goal in rows.values_list("subject", "seq", "from_state", "to_state"):
+        yield subject, (seq, origin, goal)
+
+
 def shown(entry: Entry) -> dict[str, object]:
     """An entry as the API shows it."""
     return {
@@ -93,18 +102,28 @@ def digest_of(entry: Entry) -> str:
 
 def broken_links(subject: str) -> list[str]:
     """What is wrong with a subject's chain: gaps, edited entries, wrong links; empty when it verifies."""
-    faults = []
+    return list(_broken(subject, of(subject)))
+
+
+def all_broken_links() -> Iterator[tuple[str, str]]:
+    """Each fault of any chain with its subject; reads every entry once, a few at a time."""
+    everything = Entry.objects.order_by("subject", "seq").iterator(chunk_size=1000)
+    for subject, entries in groupby(everything, key=attrgetter("subject")):
+        for fault in _broken(subject, entries):
+            yield subject, fault
+
+
+def _broken(subject: str, chain: Iterable[Entry]) -> Iterator[str]:
     digest = ""
-    for expected, entry in enumerate(of(subject), start=1):
+    for expected, entry in enumerate(chain, start=1):
         if entry.seq != expected:
-            faults.append(f"{subject}: entry {expected} is missing (found {entry.seq}).")
-            break
+            yield f"{subject}: entry {expected} is missing (found {entry.seq})."
+            return
         if entry.previous_digest != digest:
-            faults.append(f"{subject}: entry {entry.seq} does not follow the one before it.")
+            yield f"{subject}: entry {entry.seq} does not follow the one before it."
         if entry.digest != digest_of(entry):
-            faults.append(f"{subject}: entry {entry.seq} was changed after it was written.")
+            yield f"{subject}: entry {entry.seq} was changed after it was written."
         digest = entry.digest
-    return faults
 
 
 def _plain(numbers: Mapping[str, object]) -> dict[str, object]:
