@@ -1,8 +1,10 @@
 """Reads settings from the environment and `.env`, and fails with a sentence rather than a traceback."""
 
 import json
+import re
 import secrets
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote, urlparse
 
 import environ
@@ -50,15 +52,42 @@ def names(name: str, *, default: str = "") -> list[str]:
 
 
 def table(name: str) -> dict[str, str]:
-    """A JSON object from text to text, such as an allow-list of commands."""
-    raw = text(name, default="{}")
-    try:
-        value = json.loads(raw)
-    except json.JSONDecodeError as error:
-        raise ImproperlyConfigured(f'{name} is not JSON ({error}); write it as {{"name": "value"}}.') from error
-    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+    """A JSON object from text to text, such as kinds of remediators with their dotted paths."""
+    value = _object(name)
+    if not all(isinstance(item, str) for item in value.values()):
         raise ImproperlyConfigured(f'{name} must be a JSON object of texts, such as {{"name": "value"}}.')
     return value
+
+
+def commands(name: str) -> dict[str, str | dict[str, str]]:
+    """An allow-list of executables: each a path, or a path with the digest that the file must have."""
+    value = _object(name)
+    for known, entry in value.items():
+        if not (isinstance(entry, str) or _is_pinned(entry)):  # a misspelled sha256 must not pass for none
+            raise ImproperlyConfigured(
+                f'{name}: {known!r} must be a path, or {{"path": "/usr/local/sbin/it", "sha256": "..."}} with the '
+                "64 hexadecimal digits of the file's digest."
+            )
+    return value
+
+
+def _object(name: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text(name, default="{}"))
+    except json.JSONDecodeError as error:
+        raise ImproperlyConfigured(f'{name} is not JSON ({error}); write it as {{"name": "value"}}.') from error
+    if not isinstance(value, dict):
+        raise ImproperlyConfigured(f'{name} must be a JSON object, such as {{"name": "value"}}.')
+    return value
+
+
+def _is_pinned(entry: object) -> bool:
+    return (
+        isinstance(entry, dict)
+        and set(entry) in ({"path"}, {"path", "sha256"})
+        and all(isinstance(part, str) for part in entry.values())
+        and re.fullmatch("[0-9A-Fa-f]{64}", entry.get("sha256", "0" * 64)) is not None
+    )
 
 
 def data_dir(name: str, *, base: Path) -> Path:

@@ -8,7 +8,7 @@ from kombu import Exchange, Queue
 
 from vigil import environment
 from vigil.console.theme import UNFOLD as UNFOLD  # the console's look and navigation, in its own file
-from vigil.environment import flag, names, table, text, whole
+from vigil.environment import commands, flag, names, table, text, whole
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 django_stubs_ext.monkeypatch()
@@ -204,7 +204,7 @@ VIGIL_COMMON_CAUSE_SECONDS = whole("VIGIL_COMMON_CAUSE_SECONDS", default=60, lea
 REMEDIATOR_URL = text("REMEDIATOR_URL")
 REMEDIATOR_SECRET = text("REMEDIATOR_SECRET")
 VIGIL_SECRETS_KEYS = names("VIGIL_SECRETS_KEYS")
-VIGIL_COMMANDS = table("VIGIL_COMMANDS")
+VIGIL_COMMANDS = commands("VIGIL_COMMANDS")
 VIGIL_REMEDIATORS = table("VIGIL_REMEDIATORS")
 VIGIL_PAUSE_FILE = Path(text("VIGIL_PAUSE_FILE", default=str(VIGIL_DATA_DIR / "VIGIL_PAUSE")))
 VIGIL_GLOBAL_CONCURRENCY = whole("VIGIL_GLOBAL_CONCURRENCY", default=10, least=1)

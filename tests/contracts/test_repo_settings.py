@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.contracts import repository
 
-READERS = {"text", "flag", "whole", "names", "table", "data_dir"}
+READERS = {"text", "flag", "whole", "names", "table", "commands", "data_dir"}
 """The functions of vigil/environment.py that take the name of a setting."""
 
 NOT_FOR_PEOPLE = {

@@ -1,5 +1,6 @@
 """Settings are read strictly, and a mistake is one sentence."""
 
+import json
 import stat
 from pathlib import Path
 
@@ -74,3 +75,23 @@ def test_a_table_that_is_not_json_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("VIGIL_SAMPLE", "restart=/bin/true")
     with pytest.raises(ImproperlyConfigured, match="not JSON"):
         environment.table("VIGIL_SAMPLE")
+
+
+PINNED = {"path": "/bin/true", "sha256": "0A" * 32}
+
+
+@pytest.mark.parametrize("entry", ["/bin/true", {"path": "/bin/true"}, PINNED], ids=["path", "object", "pinned"])
+def test_a_command_is_a_path_with_or_without_a_digest(monkeypatch: pytest.MonkeyPatch, entry: object) -> None:
+    monkeypatch.setenv("VIGIL_SAMPLE", json.dumps({"true": entry}))
+    assert environment.commands("VIGIL_SAMPLE") == {"true": entry}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [5, {}, {"sha256": "0A" * 32}, {"path": "/bin/true", "sha265": "0A" * 32}, {"path": "/bin/true", "sha256": "0A"}],
+    ids=["number", "empty", "no path", "misspelled digest", "short digest"],
+)
+def test_a_command_that_is_neither_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch, entry: object) -> None:
+    monkeypatch.setenv("VIGIL_SAMPLE", json.dumps({"true": entry}))
+    with pytest.raises(ImproperlyConfigured, match="'true' must be a path"):
+        environment.commands("VIGIL_SAMPLE")
