@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -231,7 +231,8 @@ class RemediatorAdmin(EditedByAdministrators, ScopedAdmin[Remediator]):
     search_fields = ("name",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Remediator]:
-        return super().get_queryset(request).prefetch_related("action_types")
+        signed = ExpressionWrapper(~Q(secret=""), output_field=BooleanField())
+        return super().get_queryset(request).prefetch_related("action_types").annotate(signed=signed)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("name",) if obj is not None else ()
@@ -247,8 +248,8 @@ class RemediatorAdmin(EditedByAdministrators, ScopedAdmin[Remediator]):
         return str(config.get("url") or config.get("command") or "") or None
 
     @admin.display(description="signed", boolean=True)
-    def has_secret(self, obj: Remediator) -> bool:
-        return bool(obj.secret)
+    def has_secret(self, obj: Any) -> bool:
+        return bool(obj.signed)
 
     @admin.display(description="used for")
     def used_for(self, obj: Remediator) -> str:
@@ -264,10 +265,12 @@ class ActionTypeAdmin(EditedByAdministrators, ScopedAdmin[ActionType]):
     list_display = ("name", "description", "remediator", "shown_safety", "shown_risk", "enabled")
     list_filter = ("remediator", "risk", "retry_safety", "enabled")
     search_fields = ("name", "description")
-    list_select_related = ("remediator",)
     fields = (
         "name", "description", "remediator", "enabled", "retry_safety", "risk", "max_seconds", "cancel", "schema",
     )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ActionType]:
+        return super().get_queryset(request).select_related("remediator").defer("remediator__secret")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("name",) if obj is not None else ()

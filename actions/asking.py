@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from actions import execution, retry, settling, storable, transitions
-from actions.models import Action, Attempt
+from actions.models import Action, Attempt, with_remediators
 from actions.remediators import base
 from actions.states import State
 from vigil.kernel import context
@@ -67,7 +67,7 @@ def _each(state: State, look: Callable[[_Doubt], bool]) -> int:
     until = time.monotonic() + PASS_SECONDS
     due = Action.objects.filter(state=state, run_after__lte=Now()).order_by("run_after", "id")
     moved = 0
-    for row in list(due.select_related("action_type__remediator")[:_BATCH]):
+    for row in list(with_remediators(due)[:_BATCH]):
         if time.monotonic() > until:
             break
         with context.bind(request_id=row.request_id):

@@ -11,7 +11,7 @@ from django.db.models.functions import Coalesce, Now
 
 import vigil
 from actions import budgets, control, guards, line, transitions
-from actions.models import Action, Attempt, TargetGuard
+from actions.models import Action, Attempt, TargetGuard, with_remediators
 from actions.remediators import registry
 from actions.states import CLAIMABLE, State
 from vigil.kernel import failpoints
@@ -104,7 +104,7 @@ def _claim(action_id: int, worker: str) -> Claimed:
 
 
 def _claimable(action_id: int) -> Action:
-    row = Action.objects.select_related("action_type__remediator").filter(pk=action_id).first()
+    row = with_remediators(Action.objects.filter(pk=action_id)).first()
     if row is None:
         raise _Lost("there is no such action")
     if row.state not in CLAIMABLE:
@@ -154,7 +154,7 @@ def _intend(claimed: Claimed) -> Intent | Dropped:
         return _drop(claimed, goal=State.READY, reason=switch.reason)
     if not _begin(claimed, now=now):
         return _say_why_not(claimed, now=now)
-    row = Action.objects.select_related("action_type__remediator").get(pk=claimed.action_id)
+    row = with_remediators(Action.objects.all()).get(pk=claimed.action_id)
     attempt = Attempt.objects.create(
         action_id=row.pk,
         number=row.attempt_no,

@@ -8,7 +8,7 @@ from typing import cast
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import Error, InterfaceError, OperationalError, connection
 from django.db.models import Q
 
 from actions import line, retry, settling, storable, transitions
@@ -120,6 +120,9 @@ def _send(intent: Intent, *, intent_started: float, until: float) -> tuple[base.
     """What came back, and whether the remediator keeps keys durably. Whatever it does is an outcome."""
     try:
         remediator = build(intent.row)
+    except Error as error:
+        logger.warning("actions.remediator.unread", action_id=intent.row.pk, error=str(error))
+        return _unsent("database", "the remediator could not be read from the database", retryable=True), True
     except Exception as error:
         logger.exception("actions.remediator.unusable", action_id=intent.row.pk)
         return _unsent("configuration", f"the remediator cannot be used: {error}", retryable=False), False

@@ -16,6 +16,13 @@ def _sorted(states: frozenset[State]) -> list[str]:
     return sorted(state.value for state in states)
 
 
+class _SecretsLeftAlone(models.Manager["Remediator"]):
+    """Reads no secret until somebody asks for it: one that cannot be decrypted must spoil no list."""
+
+    def get_queryset(self) -> models.QuerySet["Remediator"]:
+        return super().get_queryset().defer("secret")
+
+
 class Remediator(models.Model):
     """Who carries actions out: a service called over HTTP, an allowed command, or the log."""
 
@@ -28,6 +35,8 @@ class Remediator(models.Model):
     enabled = models.BooleanField(default=True)
     from_environment = models.BooleanField(default=False, editable=False)
     """Made by REMEDIATOR_URL, and follows it."""
+
+    objects = _SecretsLeftAlone()
 
     class Meta:
         constraints = [
@@ -202,6 +211,12 @@ class Action(models.Model):
     def status(self) -> str:
         """The public word for its state."""
         return status_of(self.state).value
+
+
+def with_remediators(rows: models.QuerySet[Action]) -> models.QuerySet[Action]:
+    """The actions with their types and remediators, but for secrets: each is read when its remediator is built, so that
+    one that cannot be decrypted is the trouble of its own actions alone."""
+    return rows.select_related("action_type__remediator").defer("action_type__remediator__secret")
 
 
 class Attempt(models.Model):

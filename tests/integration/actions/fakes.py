@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import NoReturn
+
+from django.db import OperationalError
 
 from actions.guards import GateAnswer
 from actions.remediators import base
@@ -113,3 +116,8 @@ def gate(
     if _stage.gate.error is not None:
         raise _stage.gate.error
     return _stage.gate.answer
+
+
+def away(*_: object) -> NoReturn:
+    """A wrapper of a connection's statements: the database does not answer."""
+    raise OperationalError("the database is away")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from actions import dispatch, execution, queries, states
 from actions.claims import Claimed, claim
@@ -105,3 +105,9 @@ def story(action_id: int) -> list[str]:
     assert len(told) == Action.objects.get(pk=action_id).state_seq
     assert states.is_legal_path([(entry.from_state, entry.to_state) for entry in told])
     return [entry.kind.removeprefix("action.") for entry in told]
+
+
+def secret_lost(remediator: str = "fake") -> None:
+    """Let the remediator's secret be one of a key that nobody has any more."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE actions_remediator SET secret = 'of-another-key' WHERE name = %s", [remediator])

@@ -365,3 +365,15 @@ def test_a_lease_lost_while_it_is_cancelled_is_not_ready_again(remote: fakes.Fak
     assert not reaper._return_lease(as_it_was)
     reap()
     assert make.state(action.id) == "cancelled"
+
+
+def test_a_secret_that_is_lost_leaves_only_its_own_doubts_open(remote: fakes.Fake) -> None:
+    ActionType.objects.filter(name="restart").update(remediator=Remediator.objects.create(name="other", kind="fake"))
+    lost, fine = in_doubt(kind="restart"), in_doubt(target="web-02", key="b")
+    make.secret_lost("other")
+    assert reap()["unknown_settled"] == 1
+    assert (make.state(lost), make.state(fine)) == ("unknown", "retry_wait")
+    began_ago(lost, 360)
+    make.due_now(lost)
+    reap()
+    assert make.state(lost) == "needs_human"

@@ -4,6 +4,7 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from actions import control, dispatch, execution, queries
 from actions.claims import Dropped, Intent, NotClaimed, claim, drop, intend
@@ -392,3 +393,23 @@ def test_the_fallback_begins_nothing_more_when_it_shall_stop(remote: fakes.Fake)
         make.ordered(key=f"k{number}", target=f"web-{number}")
     assert execution.run_due(limit=3, worker="dispatcher", stopping=lambda: len(remote.calls) == 1) == 1
     assert len(remote.calls) == 1
+
+
+def test_a_secret_that_is_lost_fails_its_own_actions_and_stops_no_other(remote: fakes.Fake) -> None:
+    ActionType.objects.filter(name="restart").update(remediator=Remediator.objects.create(name="other", kind="fake"))
+    lost, fine = make.ordered(kind="restart"), make.ordered(target="web-02", key="b")
+    make.secret_lost("other")
+    assert execution.run_due(limit=5, worker="dispatcher") == 2
+    assert (make.state(lost.id), make.state(fine.id)) == ("failed", "succeeded")
+    assert "VIGIL_SECRETS_KEYS" in queries.get(lost.id).details
+
+
+def test_a_database_that_is_away_before_the_call_costs_no_more_than_an_attempt(remote: fakes.Fake) -> None:
+    action = make.ordered(kind="restart")
+    intent = intend(make.leased(action.id))
+    assert isinstance(intent, Intent)
+    with connection.execute_wrapper(fakes.away):
+        outcome, durable_keys = execution._send(intent, intent_started=time.monotonic(), until=1e12)
+    execution._result(intent, outcome, durable_keys=durable_keys)
+    assert remote.calls == []
+    assert make.state(action.id) == "retry_wait"

@@ -16,6 +16,7 @@ from actions import control, queries
 from actions.models import Action, ActionType, Remediator
 from policies.models import Incident
 from tests.browser import scene
+from tests.integration.actions import make
 from vigil import schedule
 from vigil.access import keys
 from vigil.access.models import ApiKey
@@ -186,6 +187,18 @@ def test_a_remediators_secret_goes_in_and_never_comes_out(as_role: SignIn) -> No
     assert Remediator.objects.get(name="default").secret == ""
     assert Entry.objects.filter(subject="remediator:default", actor="user:admin-ana").count() == 3
     assert not Entry.objects.filter(reason__contains=secret).exists()
+
+
+def test_a_secret_that_no_key_opens_can_be_entered_again(as_role: SignIn) -> None:
+    row = Remediator.objects.get(name="default")
+    make.secret_lost(row.name)
+    browser, page = as_role("admin"), reverse("admin:actions_remediator_change", args=[row.pk])
+    for name in ("remediator", "actiontype"):
+        assert browser.get(reverse(f"admin:actions_{name}_changelist")).status_code == 200
+    assert browser.get(page).status_code == 200
+    assert "enter the secret again" in text_of(browser.post(page, remediator_form()).content)
+    browser.post(page, remediator_form(new_secret="s" * 32))
+    assert Remediator.objects.get(name="default").secret == "s" * 32
 
 
 @pytest.mark.parametrize(
