@@ -1,10 +1,14 @@
 """Action types: which are known, and whether parameters fit them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
 
 from actions.models import ActionType
 from vigil.kernel.errors import FieldError, VigilError
@@ -12,6 +16,9 @@ from vigil.kernel.errors import FieldError, VigilError
 PARAMS_LIMIT_BYTES = 16 * 1024
 PARAMS_DEEPEST = 8
 _LONGEST_COMPLAINT = 200
+
+_NOTHING_ELSE: Registry[bool | Mapping[str, Any]] = Registry()
+"""What a schema may refer to besides itself: left to itself the validator would fetch it from wherever it points."""
 
 
 class UnableToOrder(VigilError):
@@ -46,9 +53,7 @@ def check_params(known: ActionType, params: Mapping[str, object]) -> None:
             f"The parameters are nested too deeply; {PARAMS_DEEPEST} levels are the most.",
             errors=[FieldError(path="params", message=f"at most {PARAMS_DEEPEST} levels")],
         )
-    complaints = sorted(
-        Draft202012Validator(known.schema or {}).iter_errors(dict(params)), key=lambda one: one.json_path
-    )
+    complaints = sorted(_complaints(known, params), key=lambda one: one.json_path)
     if complaints:
         raise UnableToOrder(
             f"The parameters do not fit {known.name}: {_said(complaints[0])}.",
@@ -64,7 +69,36 @@ def schema_fault(schema: object) -> str:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         return error.message[:_LONGEST_COMPLAINT]
-    return ""
+    lost = next((ref for ref in _refs(schema) if _is_lost(ref, schema)), None)
+    return "" if lost is None else f"{lost[:_LONGEST_COMPLAINT]} leads nowhere in it"
+
+
+def _complaints(known: ActionType, params: Mapping[str, object]) -> list[ValidationError]:
+    validator = Draft202012Validator(known.schema or {}, registry=_NOTHING_ELSE)
+    try:
+        return list(validator.iter_errors(dict(params)))
+    except (Unresolvable, RecursionError) as error:
+        raise UnableToOrder(
+            f"The schema of {known.name} leads nowhere or in a circle, so no parameters fit it; an administrator has "
+            "to correct the action type."
+        ) from error
+
+
+def _refs(schema: object) -> Iterator[str]:
+    inside = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    for one in inside:
+        yield from _refs(one)
+    if isinstance(schema, dict):
+        yield from (schema[key] for key in ("$ref", "$dynamicRef") if isinstance(schema.get(key), str))
+
+
+def _is_lost(ref: str, schema: Mapping[str, Any]) -> bool:
+    resolver = _NOTHING_ELSE.resolver_with_root(DRAFT202012.create_resource(schema))
+    try:
+        resolver.lookup(ref)
+    except Unresolvable:
+        return True
+    return False
 
 
 def _deeper_than(value: object, levels: int) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from actions import control, dispatch, queries
+from actions import catalogue, control, dispatch, queries
 from actions.claims import NotClaimed, claim
 from actions.dispatch import Held, Ordered, Refused, UnableToOrder
 from actions.guards import Limits
@@ -366,3 +366,19 @@ def test_only_what_ended_well_is_verified(remote: fakes.Fake) -> None:
     assert not dispatch.record_verification(
         action_id=action.id, verification="effective", reason="", numbers={}, at=clock.now()
     )
+
+
+@pytest.mark.parametrize("ref", ["#/$defs/nowhere", "#", "http://127.0.0.1:9/schema.json"])
+def test_a_schema_that_leads_nowhere_is_said_so_and_never_fetched(remote: fakes.Fake, ref: str) -> None:
+    ActionType.objects.filter(name="restart").update(schema={"$ref": ref})
+    with pytest.raises(UnableToOrder, match="schema of restart leads nowhere or in a circle"):
+        make.by_hand(kind="restart")
+
+
+def test_a_schema_may_refer_to_itself(remote: fakes.Fake) -> None:
+    schema = {"$defs": {"few": {"type": "integer", "maximum": 5}}, "properties": {"replicas": {"$ref": "#/$defs/few"}}}
+    assert catalogue.schema_fault(schema) == ""
+    ActionType.objects.filter(name="scale-up").update(schema=schema)
+    assert make.ordered(params={"replicas": 5}).state == "ready"
+    with pytest.raises(UnableToOrder, match="6 is greater"):
+        make.answer(key="b", params={"replicas": 6})

@@ -232,6 +232,8 @@ def test_an_action_types_schema_has_to_be_one(as_role: SignIn) -> None:
     browser, page = as_role("admin"), reverse("admin:actions_actiontype_change", args=[kind.pk])
     answer = browser.post(page, wish | {"schema": '{"type": "no-such-type"}'})
     assert "This is no JSON Schema" in text_of(answer.content)
+    answer = browser.post(page, wish | {"schema": '{"properties": {"a": {"$ref": "http://elsewhere/s.json"}}}'})
+    assert "http://elsewhere/s.json leads nowhere in it" in text_of(answer.content)
     browser.post(page, wish | {"schema": '{"type": "object"}', "enabled": "on"})
     kind.refresh_from_db()
     assert (kind.name, kind.schema, kind.max_seconds) == ("restart", {"type": "object"}, 60)
