@@ -182,16 +182,21 @@ class Memory:
     def note_fence(self, call: Call) -> None:
         """Refuse a fence lower than the highest seen for the target: its sender was overtaken."""
         with self.transaction() as db:
-            row = db.execute("SELECT highest FROM fences WHERE target = ?", (call.target,)).fetchone()
-            if row and call.fence < row[0]:
-                raise Refused(409, "stale_fence", f"Fence {row[0]} was seen for {call.target}.", **call.echo())
+            self.refuse_overtaken(db, call)
             db.execute("INSERT OR REPLACE INTO fences VALUES (?, ?)", (call.target, call.fence))
+
+    def refuse_overtaken(self, db: sqlite3.Connection, call: Call) -> None:
+        """Refused for a fence that is not the highest."""
+        row = db.execute("SELECT highest FROM fences WHERE target = ?", (call.target,)).fetchone()
+        if row and call.fence < row[0]:
+            raise Refused(409, "stale_fence", f"Fence {row[0]} was seen for {call.target}.", **call.echo())
 
     def begin(self, call: Call, now: float, cap: int) -> bool:
         """Remember that the effect is about to happen, unless it must not. False: its twin was faster by a moment."""
         with self.transaction() as db:
             if db.execute("SELECT 1 FROM runs WHERE key = ?", (call.key,)).fetchone():
                 return False
+            self.refuse_overtaken(db, call)  # again: a later call may have come and gone since it was noted
             db.execute("DELETE FROM runs WHERE begun < ? AND state != 'running'", (now - KEEP_SECONDS,))
             if db.execute("SELECT 1 FROM runs WHERE target = ? AND state = 'running'", (call.target,)).fetchone():
                 raise Refused(409, "busy", f"{call.target} is being worked on.", retryable=True, **call.echo())
@@ -244,10 +249,11 @@ class Remediator:
         answer_within: float = 5.0,
         latency: float = 0.0,
         journal: str = "",
+        workers: int = 16,
     ) -> None:
         self._actions, self._memory, self._secret = actions, memory, secret
         self._cap, self._answer_within, self._latency, self._journal = cap, answer_within, latency, journal
-        self._workers = ThreadPoolExecutor(max_workers=16)
+        self._workers = ThreadPoolExecutor(max_workers=workers)
 
     def post(self, headers: Mapping[str, str], body: bytes) -> Reply:
         """Carry a call out once, however often it comes. The order of these checks matters.
@@ -298,6 +304,8 @@ class Remediator:
 
     def _act(self, call: Call) -> Reply:
         """Run the function, then remember its answer before anybody hears it."""
+        if time.time() > call.deadline:
+            return self._end(call, "failed", "The deadline passed while every worker was busy; nothing was done.")
         self._write("begun", call)
         try:
             time.sleep(self._latency)
@@ -305,11 +313,16 @@ class Remediator:
         except Exception as error:  # the function belongs to somebody else: whatever it raises is its answer
             if getattr(error, "retryable", False):
                 self._memory.forget(call.key)
+                self._write("ended", call)
                 return _reply(call, "failed", f"{error}", retryable=True)
             state, said = "failed", f"{type(error).__name__}: {error}"
+        reply = self._end(call, state, said)
+        self._write("ended", call)
+        return reply
+
+    def _end(self, call: Call, state: str, said: object) -> Reply:
         reply = _reply(call, "success" if state == "done" else "failed", said)
         self._memory.end(call.key, state, reply)
-        self._write("ended", call)
         return reply
 
     def _write(self, what: str, call: Call) -> None:

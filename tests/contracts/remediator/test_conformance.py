@@ -42,7 +42,7 @@ class Forgetful(r.Memory):
 
 
 class Fenceless(r.Memory):
-    def note_fence(self, call: r.Call) -> None:
+    def refuse_overtaken(self, *_: Any) -> None:
         """Lets everybody in."""
 
 

@@ -58,7 +58,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., str]]:
     def start(action: Callable[[str, dict[str, Any]], object], **options: Any) -> str:
         remediator = r.Remediator(
             actions={"restart": action},
-            memory=r.Memory(str(tmp_path / "memory.sqlite3")),
+            memory=options.pop("memory", r.Memory)(str(tmp_path / "memory.sqlite3")),
             secret=reference.SECRET,
             **options,
         )
@@ -94,22 +94,24 @@ def test_an_exception_is_a_failure_that_is_remembered(serve: Callable[..., str])
     assert (len(ran), ask(url, "a")) == (1, "failed")
 
 
-def test_a_failure_that_promises_nothing_was_done_may_be_tried_again(serve: Callable[..., str]) -> None:
+def test_a_failure_that_promises_nothing_was_done_may_be_tried_again(serve: Callable[..., str], tmp_path: Path) -> None:
     class Busy(Exception):
         retryable = True
 
     ran: list[str] = []
+    journal = tmp_path / "journal"
 
     def once_busy(target: str, params: dict[str, Any]) -> None:
         ran.append(target)
         if len(ran) == 1:
             raise Busy("locked by the package manager")
 
-    url = serve(once_busy)
+    url = serve(once_busy, journal=str(journal))
     one = call(uid="a")
     first, second = (send(url, replace(one, attempt=attempt)) for attempt in (1, 2))
     assert (first.kind, first.retryable) == ("failed", True)
     assert second.kind == "succeeded"
+    assert [json.loads(line)["what"] for line in journal.read_text().splitlines()] == ["begun", "ended"] * 2
 
 
 def test_twins_sent_at_once_have_one_effect(serve: Callable[..., str]) -> None:
@@ -154,6 +156,37 @@ def test_two_effects_on_one_target_do_not_overlap(serve: Callable[..., str]) -> 
     gate.set()
     assert (second.kind, second.retryable) == ("failed", True)
     assert elsewhere.kind == "accepted"
+
+
+def test_a_call_overtaken_after_its_fence_was_noted_does_nothing(serve: Callable[..., str]) -> None:
+    ran: list[str] = []
+
+    class Overtaken(r.Memory):
+        def begin(self, *given: Any) -> bool:
+            if given[0].key == "late":
+                send(url, call(uid="early", fence=2))
+            return super().begin(*given)
+
+    url = serve(lambda target, params: ran.append(target), memory=Overtaken)
+    assert send(url, call(uid="late", fence=1)).error_class == "stale_fence"
+    assert (len(ran), ask(url, "late"), ask(url, "early")) == (1, "not_found", "done")
+
+
+def test_what_waited_for_a_worker_until_its_deadline_is_not_begun(serve: Callable[..., str]) -> None:
+    ran: list[str] = []
+
+    def slow(target: str, params: dict[str, Any]) -> None:
+        ran.append(target)
+        time.sleep(1.2)
+
+    url = serve(slow, workers=1, answer_within=0.05)
+    send(url, call(uid="a"))
+    soon = clock.now() + timedelta(seconds=1)
+    assert send(url, replace(call(uid="b", target="web-02"), deadline=soon)).kind == "accepted"
+    give_up = time.monotonic() + 5
+    while ask(url, "b") == "running" and time.monotonic() < give_up:
+        time.sleep(0.02)
+    assert (ask(url, "b"), ran) == ("failed", ["web-01"])
 
 
 def test_the_cap_answers_429_and_when_to_come_back(serve: Callable[..., str]) -> None:
