@@ -336,19 +336,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("url")
     parser.add_argument("--action", required=True, help="an action it can do without harm")
     parser.add_argument("--params", default="{}", help="its parameters, as JSON")
+    parser.add_argument("--ca-file", default="", help="certificates to trust instead of the public ones: a PEM file")
     parser.add_argument("--burst", type=int, default=0, help="calls in a row that must meet the remediator's own cap")
     options = parser.parse_args(arguments)
+    secret = os.environ.get("REMEDIATOR_SECRET", "")
     try:
-        params = strict_json.decode(options.params.encode())
-        http.make(config={"url": options.url}, secret=os.environ.get("REMEDIATOR_SECRET", ""), commands={})
+        params = strict_json.decode_as(options.params.encode(), dict[str, object])
+        http.make(config={"url": options.url, "ca_file": options.ca_file}, secret=secret, commands={})
     except VigilError as error:
         parser.error(error.detail)
     subject = Subject(
         url=options.url,
-        secret=os.environ.get("REMEDIATOR_SECRET", ""),
+        secret=secret,
         action=options.action,
         params=params,
         burst=options.burst,
+        ca_file=options.ca_file,
     )
     results = check(subject, at=clock.now())
     for result in results:

@@ -244,3 +244,19 @@ def test_the_command_line_tells_each_rule_and_exits_accordingly(
     assert code == int(is_broken)
     assert len(lines) == len(conformance.RULES)
     assert any(line.startswith("BROKEN") for line in lines) is is_broken
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--params", "[1]"], "Expected `object`"),
+        (["--params", "{"], "not JSON"),
+        (["--ca-file", "/no/such.pem"], "no such file"),
+    ],
+)
+def test_the_command_line_refuses_what_makes_no_sense(
+    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        conformance.main(["http://127.0.0.1:9", "--action", "restart", *options])
+    assert said in capsys.readouterr().err
