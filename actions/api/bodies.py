@@ -34,6 +34,17 @@ class NotesBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notes: str
 
 
+class ResultBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a remediator says that its work ended. The echoes may be left out, but for the key."""
+
+    key: ShortText
+    status: ShortText
+    message: str = ""
+    details: dict[str, object] = {}
+    run_id: ShortText = ""
+    action_id: int | None = None
+
+
 class ControlBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the switch shall stand."""
 

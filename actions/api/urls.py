@@ -9,6 +9,7 @@ urlpatterns: list[URLPattern] = [
     re_path(r"^actions/(?P<action_id>[0-9]{1,18})/?$", views.OneActionView.as_view(), name="action"),
     re_path(r"^actions/(?P<action_id>[0-9]{1,18})/cancel/?$", views.CancelView.as_view(), name="action-cancel"),
     re_path(r"^actions/(?P<action_id>[0-9]{1,18})/retry/?$", views.RetryView.as_view(), name="action-retry"),
+    re_path(r"^actions/(?P<action_id>[0-9]{1,18})/result/?$", views.ResultView.as_view(), name="action-result"),
     re_path(r"^actions/(?P<action_id>[0-9]{1,18})/notes/?$", views.NotesView.as_view(), name="action-notes"),
     re_path(r"^actions/status/(?P<status>[^/]+)/?$", views.ActionsByStatusView.as_view(), name="actions-by-status"),
     re_path(r"^control/?$", views.ControlView.as_view(), name="control"),

@@ -8,8 +8,8 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from actions import control, dispatch, queries
-from actions.api import bodies, reach, shapes
+from actions import control, dispatch, queries, reporting
+from actions.api import bodies, reach, shapes, signed
 from actions.models import Action
 from actions.queries import ActionView
 from actions.states import Status
@@ -156,6 +156,39 @@ class RetryView(ApiView):
         answer = dispatch.retry(action_id=int(action_id), actor=caller.actor, reason=reason, at=self.at(request))
         action, created = bodies.ordered(answer)
         return Response(shapes.action(action), status=201 if created else 200)
+
+
+class ResultView(ApiView):
+    """A remediator's callback: how work that it answered with 202 ended."""
+
+    authentication_classes = (signed.SignedByRemediator,)
+    required_scopes = {"POST": scopes.REMEDIATOR}
+
+    @extend_schema(
+        summary="Report how an accepted action ended (signed by its remediator)",
+        request=_body(
+            "Result",
+            key="string",
+            status="string",
+            message="string",
+            details="object",
+            run_id="string",
+            action_id="integer",
+        ),
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def post(self, request: Request, action_id: str) -> Response:
+        said = self.body(request, bodies.ResultBody)
+        if said.action_id not in (None, int(action_id)):
+            raise Invalid(
+                "The report is about another action than the address.",
+                errors=[FieldError(path="action_id", message=f"must be {action_id}, or left out")],
+            )
+        report = reporting.Report(
+            key=said.key, status=said.status, message=said.message, details=said.details, run_id=said.run_id
+        )
+        actor = self.caller(request).actor
+        return Response(shapes.action(reporting.settle(action_id=int(action_id), report=report, actor=actor)))
 
 
 class ControlView(ApiView):
