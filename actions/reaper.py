@@ -1,6 +1,6 @@
 """Puts right what died on the way: leases, deadlines, doubts, hints. Run it as often as you like, wherever you like."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -28,18 +28,28 @@ _OVER_AT_DEADLINE = [*CLAIMABLE, State.AWAITING_APPROVAL]
 
 
 def run(*, at: datetime) -> dict[str, int]:
-    """One pass: how much of what was put right. A step that fails is logged and counted and stops no other.
+    """One whole pass: how much of what was put right.
 
     Comparisons use the database's clock; `at` only dates the log.
     """
-    steps: dict[str, Callable[[], int]] = {
-        "leases_returned": _return_leases,
-        "executions_lost": _doubt_executions,
-        "expired": _expire,
-        "unknown_settled": asking.settle_unknown,
-        "accepted_settled": asking.poll_accepted,
-        "hinted": _hint,
-    }
+    return put_right(at=at) | ask(at=at)
+
+
+def put_right(*, at: datetime) -> dict[str, int]:
+    """Leases, deadlines and hints: the part of a pass that waits for nobody outside."""
+    return _each_of(
+        {"leases_returned": _return_leases, "executions_lost": _doubt_executions, "expired": _expire, "hinted": _hint},
+        at=at,
+    )
+
+
+def ask(*, at: datetime) -> dict[str, int]:
+    """Doubts: remediators are asked, and may let us wait."""
+    return _each_of({"unknown_settled": asking.settle_unknown, "accepted_settled": asking.poll_accepted}, at=at)
+
+
+def _each_of(steps: Mapping[str, Callable[[], int]], *, at: datetime) -> dict[str, int]:
+    """A step that fails is logged and counted and stops no other."""
     return {name: _attempted(name, step, at=at) for name, step in steps.items()}
 
 

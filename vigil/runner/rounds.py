@@ -3,7 +3,7 @@
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -46,7 +46,8 @@ def steps(stop: threading.Event) -> tuple[Step, ...]:
     """Everything a dispatcher looks after, until `stop`."""
     return (
         Step(name="beat", run=_beat, every_seconds=BEAT_EVERY_SECONDS),
-        Step(name="reap", run=_reap),
+        Step(name="reap", run=lambda at: _tell(reaper.put_right(at=at))),
+        Step(name="ask", run=lambda at: _tell(reaper.ask(at=at))),
         Step(name="verify", run=lambda at: remedies.verify_due(at=at)),
         Step(name="fallback", run=lambda at: _fallback(at, stop)),
         Step(name="schedule", run=_schedule),
@@ -102,8 +103,8 @@ def _beat(at: datetime) -> None:
     beats.beat(name=f"dispatcher@{host}:{pid}", role="dispatcher", at=at, hostname=host, pid=pid)
 
 
-def _reap(at: datetime) -> None:
-    for what, count in reaper.run(at=at).items():
+def _tell(done: Mapping[str, int]) -> None:
+    for what, count in done.items():
         if count:
             metrics.dispatcher_reaped_total.labels(what=what).inc(count)
             log.info("dispatcher.reap.done", what=what, count=count)

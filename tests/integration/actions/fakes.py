@@ -34,6 +34,8 @@ class Fake:
     asked: list[tuple[str, str]] = field(default_factory=list)
     meanwhile: Callable[[base.Call], object] | None = None
     """What happens elsewhere while the call is under way."""
+    before_answering: Callable[[], object] | None = None
+    """What an answer about an earlier call waits for."""
 
     def call(self, call: base.Call, *, deadline_monotonic: float) -> base.Outcome:
         self.calls.append(call)
@@ -43,6 +45,8 @@ class Fake:
 
     def ask(self, uid: str, run_id: str, *, deadline_monotonic: float) -> base.Answer:
         self.asked.append((uid, run_id))
+        if self.before_answering is not None:
+            self.before_answering()
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 

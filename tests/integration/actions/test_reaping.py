@@ -1,6 +1,8 @@
 """What the dispatcher puts right, each way something can die."""
 
+import threading
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,8 +12,10 @@ from actions.claims import Intent, intend
 from actions.models import Action, ActionType, Attempt, Remediator
 from actions.remediators import base
 from tests.integration.actions import fakes, make
+from tests.servers.processes import wait_until
 from vigil.kernel import clock
 from vigil.kernel.database import database_now
+from vigil.runner import rounds
 
 
 def reap() -> dict[str, int]:
@@ -377,3 +381,22 @@ def test_a_secret_that_is_lost_leaves_only_its_own_doubts_open(remote: fakes.Fak
     make.due_now(lost)
     reap()
     assert make.state(lost) == "needs_human"
+
+
+def test_a_remediator_that_does_not_answer_keeps_no_lost_lease_waiting(committed_remote: fakes.Fake) -> None:
+    in_doubt(kind="restart")
+    lost = make.ordered(target="web-02", key="b")
+    make.leased(lost.id)
+    stop, answer = threading.Event(), threading.Event()
+    committed_remote.before_answering = partial(answer.wait, 30)
+    chosen = tuple(step for step in rounds.steps(stop) if step.name in ("ask", "reap"))
+    dispatcher = threading.Thread(target=rounds.run, args=(stop,), kwargs={"chosen": chosen})
+    dispatcher.start()
+    try:
+        wait_until(lambda: committed_remote.asked != [], seconds=10, what="the question")
+        make.lease_over(lost.id)
+        wait_until(lambda: make.state(lost.id) == "ready", seconds=10, what="the lease to be returned")
+    finally:
+        stop.set()
+        answer.set()
+        dispatcher.join()
