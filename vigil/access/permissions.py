@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -17,6 +18,8 @@ class HasScope(BasePermission):
     def has_permission(self, request: Request, view: "APIView") -> bool:
         required = getattr(view, "required_scopes", {}).get(_verb(request))
         caller = principal.of(request)
+        if caller.actor and not hasattr(view, _verb(request).lower()):
+            raise MethodNotAllowed(request.method or "")  # no scope would help, so do not speak of permission
         if required is None or not caller.actor:
             return False
         if required not in caller.scopes:
