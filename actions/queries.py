@@ -239,8 +239,8 @@ def counts_by_state() -> dict[str, int]:
     return {state.value: 0 for state in State} | dict(rows)
 
 
-def queue_stats(at: datetime) -> dict[str, object]:
-    """Depth, totals and the last hour's depth, as the console and the API show them."""
+def queue_stats(at: datetime, *, seen: QuerySet[Action]) -> dict[str, object]:
+    """Depth, totals and the last hour's depth, as the API shows them; the one action told of is among `seen`."""
     totals: defaultdict[Status, int] = defaultdict(int)
     for state, total in counts_by_state().items():
         totals[status_of(state)] += total
@@ -252,7 +252,7 @@ def queue_stats(at: datetime) -> dict[str, object]:
         "tasks_dequeued": ordered - depth,
         "tasks_failed": failed,
         "tasks_completed": done,
-        "last_processed_task": _last_processed(),
+        "last_processed_task": _last_processed(seen),
         "queue_depth": depth,
         "completed": done,
         "failed": failed,
@@ -261,8 +261,8 @@ def queue_stats(at: datetime) -> dict[str, object]:
     }
 
 
-def _last_processed() -> dict[str, object] | None:
-    last = Action.objects.filter(finished_at__isnull=False).order_by("-finished_at", "-id").first()
+def _last_processed(seen: QuerySet[Action]) -> dict[str, object] | None:
+    last = seen.filter(finished_at__isnull=False).order_by("-finished_at", "-id").first()
     if last is None:
         return None
     return {"task_id": str(last.uid), "action_id": last.pk, "target": last.target, "timestamp": last.finished_at}

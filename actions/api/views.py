@@ -230,7 +230,8 @@ class QueueStatsView(ApiView):
 
     @extend_schema(summary="Show queue statistics", responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:
-        return Response(queries.queue_stats(self.at(request)))
+        seen = reach.rows(queries.filtered(), self.caller(request))
+        return Response(queries.queue_stats(self.at(request), seen=seen))
 
 
 def _list(view: ApiView, request: Request, *, status: str) -> Response:

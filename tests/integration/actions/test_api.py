@@ -274,6 +274,8 @@ def test_a_key_bound_to_targets_sees_and_touches_only_those(client: Client) -> N
     ]:  # fmt: skip
         assert bound(verb, f"actions/{other.id}{path}", body)[0] == 404
     assert make.state(other.id) == "ready"
+    make.run(other.id)
+    assert bound("get", "queue/stats")[1]["last_processed_task"] is None
     status, error = bound("post", "actions", {"action": "restart", "target": "db-01"})
     assert (status, error["code"]) == (403, "target_not_allowed")
 
