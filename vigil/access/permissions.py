@@ -1,5 +1,6 @@
 """Deny by default: a view says which scope each verb needs, and a verb it does not name is refused."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rest_framework.exceptions import MethodNotAllowed
@@ -16,12 +17,10 @@ class HasScope(BasePermission):
     """Allows what the view's `required_scopes` names for the request's verb."""
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        required = getattr(view, "required_scopes", {}).get(_verb(request))
         caller = principal.of(request)
-        if caller.actor and not hasattr(view, _verb(request).lower()):
-            raise MethodNotAllowed(request.method or "")  # no scope would help, so do not speak of permission
-        if required is None or not caller.actor:
+        if not caller.actor:
             return False
+        required = _required(request, getattr(view, "required_scopes", {}))
         if required not in caller.scopes:
             self.message = f"This needs the scope {required!r}; {caller.actor} has {_listed(caller.scopes)}."
             return False
@@ -39,9 +38,17 @@ class SignedIn(BasePermission):
         return bool(principal.of(request).actor)
 
 
-def _verb(request: Request) -> str:
-    method = request.method or ""
-    return "GET" if method in {"HEAD", "OPTIONS"} else method
+def _required(request: Request, by_verb: Mapping[str, str]) -> str:
+    """The scope for this request's verb; MethodNotAllowed (405) for one that nobody may use here, whatever the key."""
+    verb = request.method or ""
+    if verb == "HEAD":
+        verb = "GET"
+    elif verb == "OPTIONS":  # what the address takes, for whoever may use any of it
+        verb = next(iter(by_verb), verb)
+    if verb not in by_verb:
+        known = ", ".join(by_verb) or "none"
+        raise MethodNotAllowed(verb, detail=f"This address does not take {verb[:20]}; it takes {known}.")
+    return by_verb[verb]
 
 
 def _listed(allowed: frozenset[str]) -> str:

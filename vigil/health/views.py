@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from vigil.access import keys, scopes
@@ -13,6 +14,7 @@ from vigil.kernel.errors import VigilError
 from vigil.telemetry import exposition
 
 
+@csrf_exempt  # another verb is a 405, not a missing token
 @login_not_required
 @require_safe
 def health(request: HttpRequest) -> HttpResponse:
@@ -20,6 +22,7 @@ def health(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": "healthy", "service": "vigil"})
 
 
+@csrf_exempt  # another verb is a 405, not a missing token
 @login_not_required
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
@@ -35,6 +38,7 @@ def ready(request: HttpRequest) -> HttpResponse:
     )
 
 
+@csrf_exempt  # another verb is a 405, not a missing token
 @login_not_required
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:

@@ -25,8 +25,9 @@ class ApiView(APIView):
 
     required_scopes: dict[str, str] = {}
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
+    def perform_authentication(self, request: Request) -> None:
+        super().perform_authentication(request)
+        # Now rather than when all is checked: the log also says who was refused.
         setattr(request._request, ACTOR_ATTRIBUTE, self.caller(request).actor)
 
     def caller(self, request: Request) -> Principal:

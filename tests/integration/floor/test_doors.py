@@ -97,7 +97,7 @@ def test_a_session_cannot_post_without_its_csrf_token(admin_user: object) -> Non
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete", "trace"])
 def test_other_verbs_are_refused(admin_client: Client, method: str) -> None:
-    assert getattr(admin_client, method)("/api/v1/audit").status_code in {403, 405}
+    assert getattr(admin_client, method)("/api/v1/audit").status_code == 405
 
 
 def test_one_failing_collector_hides_no_other(client: Client) -> None:

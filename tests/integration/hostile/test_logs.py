@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from django.conf import LazySettings
 
+from tests.integration.hostile import door as doors
 from tests.integration.hostile.door import Door
 
 FORGED = "ok\r\n[ERROR] all is lost\x1b[2J\x1b]0;owned\x07\u202e\u2028\x7f\x85"
@@ -88,3 +89,11 @@ def test_what_broke_inside_is_told_to_the_log_alone(door: Door, log: io.StringIO
     [line] = [json.loads(line) for line in _lines(log) if "'>' not supported" in line]
     assert line["request_id"] == answer.document["request_id"]
     assert "Traceback" in line["exception"]
+
+
+def test_the_log_says_who_was_refused(door: Door, log: io.StringIO) -> None:
+    reader = doors.of("read", name="reader")
+    for verb, path, status in [("PUT", "/api/v1/control", 403), ("DELETE", "/api/v1/audit", 405)]:
+        assert reader.send(verb, path, b"{}").status == status
+    told = [one for one in map(json.loads, _lines(log)) if one["event"] == "http.request.answered"]
+    assert [one["actor"] for one in told] == ["key:reader", "key:reader"]

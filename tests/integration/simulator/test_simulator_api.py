@@ -143,7 +143,7 @@ def test_where_it_is_switched_off_a_sentence_says_how_to_switch_it_on(settings: 
         ("ingest", "get", STATUS, 403),
         ("read", "get", STATUS, 200),
         ("read", "get", "/api/v1/simulator/status/", 200),
-        ("read", "delete", STATUS, 403),
+        ("read", "delete", STATUS, 405),
     ],
 )
 def test_each_verb_needs_its_scope(allowed: LazySettings, scope: str, method: str, path: str, status: int) -> None:
