@@ -95,7 +95,8 @@ def _expression(aggregate: str) -> str:
     if rows.is_postgres():
         return "(array_agg(value ORDER BY at DESC, id DESC))[1]"
     # SQLite takes a bare column from the row that max() chose; the third column is what chooses it.
-    return "value, max(at || printf('%%020d', id))"
+    # A space sorts before the point of a fraction: a whole second is the earliest of its second.
+    return "value, max(at || ' ' || printf('%%020d', id))"
 
 
 def _fetch(sql: str, parameters: list[Any]) -> list[tuple[int, int, float]]:

@@ -119,6 +119,13 @@ def test_last_is_by_time_and_not_by_arrival(agent: Client) -> None:
     assert found["points"] == [["2026-01-19T11:00:00Z", 2.0]]
 
 
+def test_last_knows_fractions_of_a_second(agent: Client) -> None:
+    sample(2.0, at=ago(9.5))
+    sample(1.0, at=ago(10))
+    (found,) = get(agent, "metrics/query", metric="cpu_usage", step="1h", aggregate="last")["series"]
+    assert found["points"] == [["2026-01-19T11:00:00Z", 2.0]]
+
+
 def test_the_last_hour_in_300_steps_is_what_nobody_asked_for(agent: Client) -> None:
     sample(1.0, at=NOON - timedelta(minutes=61))
     sample(2.0, at=NOON)
