@@ -1,5 +1,6 @@
 """Drops what is older than the retention, in batches small enough to disturb nobody."""
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,27 +16,33 @@ RECEIPTS_FOR = timedelta(days=1)
 """How long a batch may be sent again under its key."""
 
 
-def prune(*, at: datetime, batch: int = 5_000, max_batches: int = 100) -> int:
-    """Drop old samples, events and receipts, then series that are left without samples; rows dropped.
+PATIENCE = timedelta(seconds=10)
+"""How long one call goes on: well below the time limit of a task, and a sweep may be waiting behind it."""
 
-    At most `max_batches` transactions of at most `batch` rows for each; the next call goes on.
+
+def prune(*, at: datetime, batch: int = 5_000, max_batches: int = 100, patience: timedelta = PATIENCE) -> int:
+    """Drop old receipts, events and samples, then series that are left without samples; rows dropped.
+
+    At most `max_batches` transactions of at most `batch` rows for each, and no new one after `patience`, but one of each
+    kind in any case: however many samples there are, the rest gets its turn. The next call goes on.
     """
     kept_from = at - timedelta(days=settings.VIGIL_RETENTION_DAYS)
     old: list[QuerySet[Model]] = [
-        Sample.objects.filter(at__lt=kept_from).order_by("at"),
-        Event.objects.filter(at__lt=kept_from).order_by("at"),
         IngestReceipt.objects.filter(created_at__lt=at - RECEIPTS_FOR).order_by("created_at"),
+        Event.objects.filter(at__lt=kept_from).order_by("at"),
+        Sample.objects.filter(at__lt=kept_from).order_by("at"),
     ]
-    dropped = sum(_repeated(partial(_drop, rows_, batch), batch, max_batches) for rows_ in old)
-    return dropped + _repeated(partial(_drop_silent_series, kept_from, batch), batch, max_batches)
+    drops = [*(partial(_drop, rows_, batch) for rows_ in old), partial(_drop_silent_series, kept_from, batch)]
+    until = time.monotonic() + patience.total_seconds()
+    return sum(_repeated(drop, batch, max_batches, until) for drop in drops)
 
 
-def _repeated(drop: Callable[[], int], batch: int, max_batches: int) -> int:
+def _repeated(drop: Callable[[], int], batch: int, max_batches: int, until: float) -> int:
     total = 0
     for _ in range(max_batches):
         dropped = database.tx(drop)
         total += dropped
-        if dropped < batch:
+        if dropped < batch or time.monotonic() > until:
             break
     return total
 

@@ -36,7 +36,7 @@ def jobs() -> tuple[Job, ...]:
             task="policies.tasks.sweep",
             interval=timedelta(seconds=settings.VIGIL_SWEEP_INTERVAL_SECONDS),
         ),
-        Job(name="metrics.prune", task="metrics.tasks.prune", interval=timedelta(minutes=10)),
+        Job(name="metrics.prune", task="metrics.tasks.prune", interval=timedelta(minutes=1)),
         Job(name="periodic.prune", task="vigil.periodic.tasks.prune", interval=timedelta(hours=1)),
     )
 

@@ -10,6 +10,7 @@ from metrics import ingest, retention, tasks
 from metrics.formats.reading import Reading
 from metrics.models import Event, IngestReceipt, Sample, Series
 from tests.integration.metrics.cast import NOON, event, sample
+from vigil import schedule
 from vigil.periodic.models import PeriodicRun
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +76,16 @@ def test_every_statement_drops_at_most_a_batch() -> None:
     assert all("LIMIT 10" in sql for sql in drops)
 
 
+def test_a_call_that_takes_long_leaves_the_rest_to_the_next_but_everything_gets_its_turn() -> None:
+    for number in range(6):
+        sample(at=NOON - 15 * DAY + timedelta(seconds=number))
+        event(at=NOON - 15 * DAY)
+    Series.objects.create(name="b", tags_hash="h", target="a", created_at=NOON - 15 * DAY)
+    assert retention.prune(at=NOON, batch=2, patience=timedelta(0)) == 2 + 2 + 1
+    assert (Sample.objects.count(), Event.objects.count()) == (4, 4)
+    assert retention.prune(at=NOON, batch=2) == 4 + 4 + 1
+
+
 def test_the_oldest_go_first() -> None:
     for days in (16, 18, 17):
         sample(float(days), at=NOON - days * DAY)
@@ -107,3 +118,8 @@ def test_the_task_runs_once_in_its_slot(time_machine: TimeMachineFixture) -> Non
     tasks.prune(unknown_argument_of_a_newer_version=1)
     assert Sample.objects.count() == 1
     assert PeriodicRun.objects.filter(job="metrics.prune").count() == 1
+
+
+def test_beat_and_task_mean_the_same_slot() -> None:
+    (job,) = [job for job in schedule.jobs() if job.name == "metrics.prune"]
+    assert job.interval == tasks.PRUNE_EVERY
