@@ -159,4 +159,7 @@ def _at(text: str, zone: ZoneInfo) -> str | None:
         return text
     if wall.tzinfo is not None:
         return text
-    return calendar.earliest(wall, zone).astimezone(UTC).isoformat()
+    try:
+        return calendar.earliest(wall, zone).astimezone(UTC).isoformat()
+    except OverflowError:
+        return text

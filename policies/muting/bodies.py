@@ -21,6 +21,8 @@ COMMENT_MAX = 500
 NAME_MAX = 100
 LONGEST = timedelta(days=366)
 """More is not a silence but a policy that should be switched off."""
+FARTHEST = timedelta(days=36_525)
+"""A century. Near the ends of the calendar there would be no next week to reckon with."""
 _TAG = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _NAMED_MAX = 20
@@ -231,6 +233,9 @@ class _Reader:
         """From when until when; an end can be left out only where something else ends it."""
         starts_at = self.moment("starts_at") or at
         ends_at, length = self.moment("ends_at"), self.duration()
+        if abs(starts_at - at) > FARTHEST:
+            self.fail("starts_at", "that is more than a century away")
+            return starts_at, None
         if ends_at is not None and length is not None:
             self.fail("duration", "send `ends_at` or `duration`, not both")
         if length is not None:

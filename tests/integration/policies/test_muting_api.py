@@ -101,6 +101,7 @@ class TestSilences:
             ({"ends_at": "2030-01-01T00:00:00Z"}, "duration", "not both"),
             ({"starts_at": "tomorrow"}, "starts_at", "with a zone"),
             ({"starts_at": "2030-01-01T00:00:00"}, "starts_at", "with a zone"),
+            ({"starts_at": "9999-12-31T23:59:00Z"}, "starts_at", "a century"),
             ({"duration": None, "ends_at": "2020-01-01T00:00:00Z"}, "ends_at", "before it starts"),
             ({"duration": None, "ends_at": "2999-01-01T00:00:00Z"}, "ends_at", "366 days"),
             ({"incident_id": 999_999}, "incident_id", "no open incident"),
