@@ -56,7 +56,7 @@ class LiveFilter(admin.SimpleListFilter):
             case "live":
                 return queryset.filter(status__in=LIVE)
             case "exhausted":
-                return queryset.filter(status__in=LIVE, exhausted=True)
+                return queryset.filter(status__in=LIVE, exhausted=True, acknowledged_by="")
             case "healed":
                 return queryset.filter(resolution="healed")
             case str(status):
@@ -115,7 +115,7 @@ class IncidentAdmin(ScopedAdmin[Incident]):
 
     @admin.display(description="status", ordering="status")
     def shown_status(self, obj: Incident) -> str:
-        if obj.live and obj.exhausted:
+        if obj.live and obj.exhausted and not obj.acknowledged_by:
             return marks.tag("needs a person", of="open")
         return marks.tag(obj.resolution or obj.status)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Case, IntegerField, Max, Value, When
+from django.db.models import Case, Count, IntegerField, Max, Q, Value, When
 
 from actions import control, queries
 from actions.control import ControlState
@@ -13,10 +13,13 @@ from actions.queries import ActionView
 from actions.states import LIVE, State
 from policies import sweep
 from policies.engine import durations
-from policies.models import Decision, Incident, IncidentStatus, Resolution, Severity, SweepStatus
+from policies.engine.muting import Kind
+from policies.models import LIVE as LIVE_INCIDENTS
+from policies.models import Answer, Decision, Incident, IncidentStatus, Resolution, Severity, SweepStatus
 from vigil.health import checks
 from vigil.health.checks import Report
 
+MUTES = frozenset(kind.value for kind in Kind)
 SHOWN = 50
 HEALED_SHOWN = 8
 
@@ -27,8 +30,20 @@ class Trouble:
 
     incident: Incident
     doing: str
-    needs_person: bool
+    needs_person: bool = False
     action_id: int | None = None
+    held_by: str = ""
+    """What mutes it, as a word; "" is nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many incidents are not over, also those that the page has no room for."""
+
+    open: int
+    pending: int
+    critical: int
+    """Open ones of the worst severity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +70,7 @@ class Now:
 
     switch: ControlState
     troubles: Sequence[Trouble]
-    open_total: int
-    pending_total: int
+    counts: Counts
     needs_human: Sequence[ActionView]
     running: Sequence[ActionView]
     waiting: Sequence[ActionView]
@@ -73,12 +87,20 @@ class Now:
         return any(vital.report.state != "ok" for vital in self.vitals)
 
     @property
-    def critical_total(self) -> int:
-        """Open incidents of the worst severity."""
-        return sum(
-            one.incident.severity == Severity.CRITICAL and one.incident.status == IncidentStatus.OPEN
-            for one in self.troubles
-        )
+    def unhelped(self) -> int:
+        """Incidents that wait for a person for another reason than an action that does."""
+        asking = {action.id for action in self.needs_human}
+        return sum(one.needs_person and one.action_id not in asking for one in self.troubles)
+
+    @property
+    def held(self) -> int:
+        """Incidents on the page about which Vigil does nothing because something mutes them."""
+        return sum(one.held_by != "" for one in self.troubles)
+
+    @property
+    def unshown(self) -> int:
+        """Incidents that the page has no room for."""
+        return max(self.counts.open + self.counts.pending - len(self.troubles), 0)
 
 
 def look(*, at: datetime) -> Now:
@@ -93,8 +115,7 @@ def look(*, at: datetime) -> Now:
     return Now(
         switch=switch,
         troubles=[trouble(one, actions.get(one.pk, []), decisions.get(one.pk), switch, at=at) for one in live],
-        open_total=Incident.objects.filter(status=IncidentStatus.OPEN).count(),
-        pending_total=Incident.objects.filter(status=IncidentStatus.PENDING).count(),
+        counts=_counts(),
         needs_human=[one for one in working if one.needs_human],
         running=[one for one in working if one.status == "running" and not one.needs_human],
         waiting=[one for one in working if one.status == "pending"],
@@ -112,15 +133,20 @@ def trouble(
 ) -> Trouble:
     """One incident with the sentence that says what Vigil is doing about it."""
     last = actions[-1] if actions else None
+    action_id = last.id if last is not None else None
+    held_by = decision.guard if decision is not None and decision.guard in MUTES else ""
     if last is not None and last.needs_human:
         doing = f"{last.kind} got no clear answer: look at {incident.target}, then cancel or retry action {last.id}."
-        return Trouble(incident=incident, doing=doing, needs_person=True, action_id=last.id)
-    if incident.exhausted:
+        return Trouble(incident=incident, doing=doing, needs_person=True, action_id=action_id)
+    if last is not None and (last.is_live or (_unproven(last) and not incident.exhausted)):
+        return Trouble(incident=incident, doing=_under_way(last, switch, at=at), action_id=action_id)
+    if incident.acknowledged_by:
+        who = incident.acknowledged_by.removeprefix("user:")
+        return Trouble(incident=incident, doing=f"{who} deals with it; Vigil orders nothing more.", held_by=held_by)
+    if incident.exhausted and not held_by:
         doing = "Every remedy was tried and none helped. It needs you."
-        return Trouble(incident=incident, doing=doing, needs_person=True, action_id=last.id if last else None)
-    if last is not None and (last.is_live or _unproven(last)):
-        return Trouble(incident=incident, doing=_under_way(last, switch, at=at), needs_person=False, action_id=last.id)
-    return Trouble(incident=incident, doing=_idle(incident, decision, at=at), needs_person=False)
+        return Trouble(incident=incident, doing=doing, needs_person=True, action_id=action_id)
+    return Trouble(incident=incident, doing=_idle(incident, decision, at=at), held_by=held_by)
 
 
 def since(moment: datetime | None, *, at: datetime) -> str:
@@ -142,7 +168,7 @@ def _under_way(action: ActionView, switch: ControlState, *, at: datetime) -> str
         case State.READY | State.LEASED:
             return f"{action.kind} is ordered and about to start.{paused}"
         case State.RETRY_WAIT:
-            return f"{action.kind} failed once; it will be tried again ({number}).{paused}"
+            return f"{action.kind} failed on {number}; it will be tried again.{paused}"
         case State.EXECUTING | State.ACCEPTED:
             return f"{action.kind} is running, {number}, for {since(action.started_at, at=at) or '0s'}."
         case State.UNKNOWN:
@@ -158,8 +184,22 @@ def _idle(incident: Incident, decision: Decision | None, *, at: datetime) -> str
     if incident.status == IncidentStatus.PENDING:
         return "Watching: it opens when it lasts."
     if decision is not None:
-        return decision.reason
+        return _DECIDED.get(decision.answer, "{}").format(decision.reason)
     return "Watching; nothing has been decided yet."
+
+
+_DECIDED = {Answer.HOLD: "Held: {}.", Answer.REFUSE: "Refused: {}."}
+
+
+def _counts() -> Counts:
+    opened = Q(status=IncidentStatus.OPEN)
+    return Counts(
+        **Incident.objects.filter(status__in=LIVE_INCIDENTS).aggregate(
+            open=Count("pk", filter=opened),
+            pending=Count("pk", filter=Q(status=IncidentStatus.PENDING)),
+            critical=Count("pk", filter=opened & Q(severity=Severity.CRITICAL)),
+        )
+    )
 
 
 def _live() -> list[Incident]:
@@ -170,7 +210,7 @@ def _live() -> list[Incident]:
         output_field=IntegerField(),
     )
     open_first = Case(When(status=IncidentStatus.OPEN, then=Value(0)), default=Value(1), output_field=IntegerField())
-    rows = Incident.objects.filter(status__in=[IncidentStatus.OPEN, IncidentStatus.PENDING])
+    rows = Incident.objects.filter(status__in=LIVE_INCIDENTS)
     return list(rows.select_related("policy").order_by(open_first, worst_first, "since")[:SHOWN])
 
 

@@ -14,13 +14,16 @@ from django_celery_beat.models import PeriodicTask
 
 from actions import control, queries
 from actions.models import Action, ActionType, Remediator
+from policies import incidents
 from policies.models import Incident
+from policies.muting import silences
 from tests.browser import scene
 from tests.integration.actions import make
 from vigil import schedule
 from vigil.access import keys
 from vigil.access.models import ApiKey
 from vigil.audit.models import Entry
+from vigil.console import dashboard
 from vigil.kernel import clock
 
 pytestmark = pytest.mark.django_db
@@ -80,6 +83,54 @@ def test_an_action_that_needs_a_human_comes_first(as_role: SignIn) -> None:
     browser = as_role("admin")
     listed = browser.get(reverse("admin:actions_action_changelist"), {"status": "needs_human"}).content.decode()
     assert "queue-02" in listed
+
+
+@pytest.fixture
+def exhausted(db: None) -> Incident:
+    """The only remedy was carried out and helped nothing."""
+    scene.policy("web-cpu-high", "cpu_percent > 90", action="scale-up", settle="0s")
+    scene.send("cpu_percent", 97, "web-01")
+    scene.work()
+    scene.send("cpu_percent", 98, "web-01")
+    Incident.objects.update(exhausted=True)
+    Action.objects.update(verification="ineffective")
+    return Incident.objects.get()
+
+
+@pytest.mark.usefixtures("exhausted")
+def test_an_incident_that_no_remedy_helped_needs_a_person_in_the_headline(as_role: SignIn) -> None:
+    page = front_page(as_role("viewer"))
+    assert "1 incident needs you. 1 open incident." in page
+    assert "Every remedy was tried and none helped." in page
+
+
+def test_an_incident_that_somebody_deals_with_asks_nobody_else(as_role: SignIn, exhausted: Incident) -> None:
+    incidents.acknowledge(incident_id=exhausted.pk, actor="user:bo", note="", at=clock.now())
+    page = front_page(as_role("viewer"))
+    assert "bo deals with it; Vigil orders nothing more." in page
+    assert "needs you" not in page
+    listed = as_role("operator").get(reverse("admin:policies_incident_changelist"), {"is": "exhausted"})
+    assert "web-01" not in text_of(listed.content)
+
+
+def test_an_incident_that_is_muted_says_so_instead_of_seeming_forgotten(as_role: SignIn) -> None:
+    raw = {"matchers": ["target = web-*"], "duration": "2h", "comment": "deploy"}
+    silences.create(raw=raw, actor="user:bo", at=clock.now())
+    scene.policy("web-cpu-high", "cpu_percent > 90", action="scale-up")
+    scene.send("cpu_percent", 97, "web-01")
+    page = front_page(as_role("viewer"))
+    assert "1 open incident, 1 held." in page
+    assert "Held: silenced by bo until" in page
+
+
+def test_the_front_page_says_how_many_incidents_it_has_no_room_for(
+    as_role: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dashboard, "SHOWN", 2)
+    scene.policy("web-cpu-high", "cpu_percent > 90", mode="observe")
+    for number in range(5):
+        scene.send("cpu_percent", 97, f"web-{number}")
+    assert "3 more" in front_page(as_role("viewer"))
 
 
 def test_the_front_page_asks_a_fixed_number_of_queries(as_role: SignIn, django_assert_max_num_queries: object) -> None:
