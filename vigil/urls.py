@@ -9,6 +9,7 @@ from vigil.health import views as health
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
+    path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("policies.api.urls")),
     path("api/v1/", include("metrics.api.urls")),

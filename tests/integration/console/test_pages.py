@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
+from django.views.defaults import server_error
 from django_celery_beat.models import PeriodicTask
 
 from actions import control, queries
@@ -123,12 +124,9 @@ def test_an_incident_that_is_muted_says_so_instead_of_seeming_forgotten(as_role:
     assert "Held: silenced by bo until" in page
 
 
-def test_the_front_page_says_how_many_incidents_it_has_no_room_for(
-    as_role: SignIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dashboard, "SHOWN", 2)
+def test_the_front_page_says_how_many_incidents_it_has_no_room_for(as_role: SignIn) -> None:
     scene.policy("web-cpu-high", "cpu_percent > 90", mode="observe")
-    for number in range(5):
+    for number in range(dashboard.SHOWN + 3):
         scene.send("cpu_percent", 97, f"web-{number}")
     assert "3 more" in front_page(as_role("viewer"))
 
@@ -400,6 +398,25 @@ def test_invisible_characters_do_not_get_through_the_boxes(as_role: SignIn) -> N
     assert Entry.objects.get(kind="incident.acknowledged").reason == "seen[2J [ERROR] it"
 
 
+def test_a_stored_secret_cannot_be_felt_for_by_address(as_role: SignIn) -> None:
+    key, _ = keys.create(name="agent-1", scopes=["ingest"], actor="user:ana")
+    browser, address = as_role("admin"), reverse("admin:access_apikey_changelist")
+    for start in (key.digest[:4], "nothing"):
+        answer = browser.get(address, {"digest__startswith": start})
+        assert (answer.status_code, answer.headers.get("Location")) == (302, f"{address}?e=1")
+    assert "agent-1" in text_of(browser.get(address, {"state": "active"}).content)
+
+
+def test_the_console_is_found_without_the_last_stroke(as_role: SignIn) -> None:
+    assert as_role("viewer").get("/admin").headers["Location"] == "/admin/"
+
+
+def test_a_page_that_fails_says_so_without_a_traceback() -> None:
+    answer = server_error(RequestFactory().get("/admin/"))
+    assert answer.status_code == 500
+    assert "This page failed." in text_of(answer.content)
+
+
 @pytest.mark.parametrize("path", ["password_change/", "policies/", "actions/", "search/?s=pol", "jsi18n/"])
 def test_the_pages_that_came_with_django_work_too(as_role: SignIn, path: str) -> None:
     assert as_role("operator").get(f"/admin/{path}").status_code == 200
@@ -413,5 +430,6 @@ def test_the_search_box_and_filters_survive_nonsense(as_role: SignIn) -> None:
                 name,
                 query,
             )
+    assert browser.get(reverse("admin:policies_inhibitionrule_changelist") + "?target__contains=x").status_code == 302
     for key in ("\u00b2", "9" * 40):
         assert browser.get(reverse("admin:actions_action_change", args=[key])).status_code == 404
