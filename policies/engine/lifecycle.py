@@ -1,11 +1,12 @@
 """The life of an incident as a pure machine: a state, a verdict and a time in; the next state and what happened out."""
 
 import enum
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from policies.engine import durations, flapping
+from policies.engine.flapping import History
 from policies.engine.values import Outcome, Verdict
 
 ZERO = timedelta(0)
@@ -58,14 +59,18 @@ class IncidentState:
     last_evaluated_at: datetime | None = None
     """Of this policy; without an incident give the policy's own time, or None for a new policy."""
     grace_until: datetime | None = None
-    recent: str = ""
-    """Whether the incident was open after each of the last 21 evaluations, as `flapping.remember` writes it."""
-    flapping: bool = False
+    history: History = flapping.NOTHING
+    """How incidents of the policy on this target came and went; outlives each of them."""
 
     @property
     def at_rest(self) -> bool:
         """Is there nothing to remember of this target, apart from when the policy was last evaluated?"""
-        return self.status is Status.NONE and not self.recent and not self.flapping
+        return self.status is Status.NONE and self.history == flapping.NOTHING
+
+    @property
+    def flapping(self) -> bool:
+        """Does it open and close all the time?"""
+        return self.history.flapping
 
     @property
     def was_violated(self) -> bool:
@@ -82,10 +87,7 @@ class Timings:
     """Longer than this without an evaluation is a gap; two sweep intervals."""
     grace: timedelta = timedelta(seconds=120)
     """How long nothing is ordered after a gap."""
-    flap_high: float = 50
-    """Per cent of weighted change at which flapping begins; over 100 it never does. One remedy that works makes 10."""
-    flap_low: float = 25
-    """Below this it ends."""
+    flap: flapping.Limits = field(default_factory=flapping.Limits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,24 +118,32 @@ def advance(state: IncidentState, verdict: Verdict, at: datetime, timings: Timin
     counted = _without(state, _uncounted(state, verdict, at, timings), at)
     step = _judge(replace(counted, grace_until=grace), verdict, at, timings)
     step = replace(step, state=replace(step.state, last_evaluated_at=at), in_grace_until=grace)
-    return step if verdict.outcome is Outcome.UNKNOWN and step.transition is None else _watched(step, timings)
+    return _watched(state, step, at, timings, is_result=_is_result(verdict, step, timings))
 
 
-def _watched(step: Step, timings: Timings) -> Step:
+def _is_result(verdict: Verdict, step: Step, timings: Timings) -> bool:
+    """Does this evaluation say whether the incident is open? Without data only where the policy says what follows."""
+    known = verdict.outcome is not Outcome.UNKNOWN or timings.on_no_data is OnNoData.OPEN
+    return known or step.transition is not None
+
+
+def _watched(before: IncidentState, step: Step, at: datetime, timings: Timings, *, is_result: bool) -> Step:
     """The same step with its result remembered, and with what that means for flapping."""
-    recent = flapping.remember(step.state.recent, is_open=step.state.status is Status.OPEN)
-    change = flapping.percent(recent)
-    limit = timings.flap_low if step.state.flapping else timings.flap_high
-    flaps = change >= limit
-    flap = None if flaps is step.state.flapping else Flap.BEGAN if flaps else Flap.ENDED
-    return replace(step, state=replace(step.state, recent=recent, flapping=flaps), flap=flap)
+    history = flapping.after(
+        before.history,
+        was_open=before.status is Status.OPEN,
+        is_open=step.state.status is Status.OPEN if is_result else None,
+        at=at,
+        limits=timings.flap,
+    )
+    return replace(step, state=replace(step.state, history=history), flap=flap_between(before.history, history))
 
 
-def flapping_reason(state: IncidentState, timings: Timings) -> str:
-    """Why nothing is ordered and little announced while an incident flaps."""
-    change = flapping.percent(state.recent)
-    calm = f"nothing is ordered until it is under {timings.flap_low:g} %"
-    return f"It is flapping: {change:.0f} % change in {flapping.REMEMBERED} evaluations; {calm}."
+def flap_between(before: History, after: History) -> Flap | None:
+    """What is to be announced when one history follows on the other."""
+    if after.flapping is before.flapping:
+        return None
+    return Flap.BEGAN if after.flapping else Flap.ENDED
 
 
 def failed(state: IncidentState, error: str) -> Step:
@@ -228,6 +238,5 @@ def _cleared(state: IncidentState) -> IncidentState:
     return IncidentState(
         last_evaluated_at=state.last_evaluated_at,
         grace_until=state.grace_until,
-        recent=state.recent,
-        flapping=state.flapping,
+        history=state.history,
     )

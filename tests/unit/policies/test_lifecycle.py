@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.engine import lifecycle
+from policies.engine.flapping import History
 from policies.engine.lifecycle import IncidentState, OnNoData, Status, Step, Timings, Transition
 from policies.engine.values import Outcome
 from tests.unit.policies.builders import NOW, verdict
@@ -234,7 +235,9 @@ def test_opening_keeps_the_time_the_violation_began() -> None:
 def test_a_closed_incident_leaves_only_the_time_of_the_evaluation_and_that_it_was() -> None:
     opened = advance(IncidentState(), V, 0, AT_ONCE).state
     closed = advance(opened, H, 15, AT_ONCE).state
-    assert closed == IncidentState(last_evaluated_at=NOW + timedelta(seconds=15), recent="10")
+    assert closed == IncidentState(
+        last_evaluated_at=NOW + timedelta(seconds=15), history=History(results="010", last_at=closed.last_evaluated_at)
+    )
 
 
 def test_a_gap_starts_a_grace_period_that_later_steps_keep() -> None:

@@ -1,13 +1,16 @@
 """All rules of the lifecycle at once: a machine that does anything in any order, and what must always hold."""
 
 import dataclasses
+import itertools
+import json
 from datetime import datetime, timedelta
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from policies.engine import flapping, lifecycle
+from policies.engine import lifecycle
+from policies.engine.flapping import History, Limits
 from policies.engine.lifecycle import Flap, IncidentState, OnNoData, Status, Step, Timings, Transition
 from policies.engine.values import Outcome
 from tests.unit.policies.builders import NOW, verdict
@@ -20,8 +23,7 @@ _timings = st.builds(
     hold_for=_lengths,
     keep_open_for=_lengths,
     on_no_data=st.sampled_from(OnNoData),
-    flap_high=st.sampled_from([20, 50, 101]),
-    flap_low=st.sampled_from([5, 15]),
+    flap=st.builds(Limits, high=st.sampled_from([20, 50, 101]), low=st.sampled_from([5, 15])),
 )
 
 
@@ -39,6 +41,10 @@ class Life(RuleBasedStateMachine):
         self.good = ZERO
         self.opened = self.closed = 0
         self.told_flaps: list[Flap] = []
+        self.results = [False]
+        """Every result there ever was, newest last."""
+        self.result_at: datetime | None = None
+        self.forgot = False
         self.grace_until: datetime | None = None
 
     @rule(outcome=st.sampled_from(Outcome), seconds=st.sampled_from([1, 15, 30]))
@@ -56,6 +62,11 @@ class Life(RuleBasedStateMachine):
             self._evaluate(V, timedelta(seconds=15))
             self._evaluate(H, timedelta(seconds=15))
 
+    @rule(outcome=st.sampled_from(Outcome), times=st.integers(2, 40))
+    def read_many_times_a_second(self, outcome: Outcome, times: int) -> None:
+        for _ in range(times):
+            self._evaluate(outcome, timedelta(milliseconds=100))
+
     @rule(outcome=st.sampled_from(Outcome), seconds=st.integers(31, 4000))
     def come_back_after_a_gap(self, outcome: Outcome, seconds: int) -> None:
         self._evaluate(outcome, timedelta(seconds=seconds))
@@ -71,8 +82,9 @@ class Life(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         """What is stored is plain data, so that a new process goes on where the old one was."""
-        stored = {name: str(value) for name, value in dataclasses.asdict(self.state).items() if value is not None}
-        restored = IncidentState(**{name: self._read(name, text) for name, text in stored.items()})  # type: ignore[arg-type]
+        stored = json.loads(json.dumps(dataclasses.asdict(self.state), default=str))
+        history = History(**{name: self._read(name, text) for name, text in stored.pop("history").items()})  # type: ignore[arg-type]
+        restored = IncidentState(history=history, **{name: self._read(name, text) for name, text in stored.items()})  # type: ignore[arg-type]
         assert restored == self.state
         self.state = restored
 
@@ -83,17 +95,16 @@ class Life(RuleBasedStateMachine):
             self.timings = dataclasses.replace(self.timings, hold_for=hold)
 
     @staticmethod
-    def _read(name: str, text: str) -> object:
-        if name == "status":
-            return Status(text)
-        if name == "flapping":
-            return text == "True"
-        return text if name == "recent" else datetime.fromisoformat(text)
+    def _read(name: str, text: str | None) -> object:
+        if text is None or name == "results":
+            return text
+        return Status(text) if name == "status" else datetime.fromisoformat(text)
 
     def _evaluate(self, outcome: Outcome, passed: timedelta) -> None:
         self.at += passed
         step = lifecycle.advance(self.state, verdict(outcome), self.at, self.timings)
         self._count_time(outcome)
+        self._count_result(step, outcome)
         self._check(step, outcome)
         self.seen_at = self.at
         self.state = step.state
@@ -109,6 +120,26 @@ class Life(RuleBasedStateMachine):
             return
         self.bad = self.bad + passed if was_bad and as_bad else ZERO
         self.good = self.good + passed if was_good and not as_bad else ZERO
+
+    def _count_result(self, step: Step, outcome: Outcome) -> None:
+        """The model: a change always is one, the same again once in 15 s, and 21 minutes without any leave none."""
+        is_open = step.state.status is Status.OPEN
+        self.forgot = self.result_at is not None and self.at - self.result_at > timedelta(minutes=21)
+        if self.forgot:
+            self.results = [self.state.status is Status.OPEN]
+        if outcome is U and self.timings.on_no_data is not OnNoData.OPEN and step.transition is None:
+            return
+        last = self.results[-1]
+        again = self.result_at is None or self.at.timestamp() // 15 > self.result_at.timestamp() // 15
+        if is_open is not last or again:
+            self.results.append(is_open)
+            self.result_at = self.at
+
+    def _change(self) -> float:
+        """As Nagios tells it: 20 changes are possible among 21 results, the newest weighs 1.25, the oldest 0.75."""
+        kept = [self.results[0]] * 21 + self.results
+        pairs = list(itertools.pairwise(kept[-21:]))
+        return sum(100 / 20 * (0.75 + 0.5 * place / 19) for place, (one, next_) in enumerate(pairs) if one is not next_)
 
     def _check(self, step: Step, outcome: Outcome) -> None:
         before, after = self.state.status, step.state.status
@@ -151,11 +182,9 @@ class Life(RuleBasedStateMachine):
             assert step.announces
         elif step.state.flapping:
             assert not step.announces
-        change = flapping.percent(step.state.recent)
-        if step.flap is Flap.BEGAN:
-            assert change >= self.timings.flap_high
-        if step.flap is Flap.ENDED:
-            assert change < self.timings.flap_low
+        change, limits = self._change(), self.timings.flap
+        limit = limits.low if self.state.flapping and not self.forgot else limits.high
+        assert step.state.flapping is (change > limit - 1e-9)
 
     @invariant()
     def status_and_times_agree(self) -> None:
@@ -168,6 +197,11 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def every_incident_that_closed_had_opened(self) -> None:
         assert self.opened - self.closed == (1 if self.state.status is Status.OPEN else 0)
+
+    @invariant()
+    def what_is_remembered_is_bounded(self) -> None:
+        assert len(self.state.history.results) <= 21
+        assert self.state.history.results == "" or len(set(self.state.history.results)) == 2
 
     @invariant()
     def entries_and_exits_of_flapping_take_turns(self) -> None:
