@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from actions import dispatch
-from policies import book, documents, fitness, incidents
+from policies import book, documents, fitness, flaps, incidents
 from policies.documents import Document, Draft, UnableToReadPolicy
 from policies.models import Policy, PolicyVersion
 from vigil.audit import entries
@@ -208,18 +208,23 @@ def _switch(policy: Policy, *, enabled: bool, actor: str, at: datetime) -> Saved
     if enabled:
         fitness.restart(policy)
     else:
-        incidents.withdraw(policy=policy, actor=actor, reason=f"Policy {policy.name} was disabled by {actor}.", at=at)
+        _withdraw(policy, actor=actor, reason=f"Policy {policy.name} was disabled by {actor}.", at=at)
     _record(word, policy, actor=actor, at=at, reason=f"The policy was {word}.", numbers={})
     book.bump()
     return Saved(policy=policy, changed=True)
 
 
 def _delete(policy: Policy, *, actor: str, at: datetime) -> None:
-    incidents.withdraw(policy=policy, actor=actor, reason=f"Policy {policy.name} was removed by {actor}.", at=at)
+    _withdraw(policy, actor=actor, reason=f"Policy {policy.name} was removed by {actor}.", at=at)
     policy.enabled, policy.deleted_at, policy.updated_at = False, at, at
     policy.save(update_fields=["enabled", "deleted_at", "updated_at"])
     _record("deleted", policy, actor=actor, at=at, reason="The policy was removed.", numbers={})
     book.bump()
+
+
+def _withdraw(policy: Policy, *, actor: str, reason: str, at: datetime) -> None:
+    incidents.withdraw(policy=policy, actor=actor, reason=reason, at=at)
+    flaps.withdraw(policy=policy, reason=reason, at=at)
 
 
 def _add_version(policy: Policy, document: Document, *, actor: str, at: datetime, note: str) -> None:

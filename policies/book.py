@@ -15,7 +15,7 @@ from django.db.models import F
 from actions.guards import Limits
 from policies import documents
 from policies.documents import Document
-from policies.engine import conditions, globs, grouping, lifecycle, targets
+from policies.engine import conditions, flapping, globs, grouping, lifecycle, targets
 from policies.engine.bounds import Bound, bound_of
 from policies.engine.conditions import Across, Compare, Condition, Needs, Outside
 from policies.engine.muting import Brake
@@ -25,6 +25,10 @@ log = structlog.get_logger(__name__)
 
 CHECK_EVERY = timedelta(seconds=0.5)
 """How old a process's idea of the version may get; an edit is in force everywhere within a second."""
+
+
+type Pair = tuple[int, str]
+"""A policy's id and a target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -289,6 +293,16 @@ def _timings(document: Document) -> lifecycle.Timings:
         on_no_data=lifecycle.OnNoData(document.on_no_data),
         max_gap=2 * interval,
         grace=timedelta(seconds=settings.VIGIL_GRACE_SECONDS),
+        flap=_flap_limits(document, interval),
+    )
+
+
+def _flap_limits(document: Document, interval: timedelta) -> flapping.Limits:
+    said = document.flapping
+    return flapping.Limits(
+        high=settings.VIGIL_FLAP_HIGH_PERCENT if said is None else said.high,
+        low=settings.VIGIL_FLAP_LOW_PERCENT if said is None else said.low,
+        every=interval,
     )
 
 

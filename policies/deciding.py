@@ -11,7 +11,7 @@ from actions.foresight import Wish
 from actions.queries import ActionView
 from policies import incidents, ladder
 from policies.book import Rule
-from policies.engine import lifecycle, muting, planning
+from policies.engine import flapping, lifecycle, muting, planning
 from policies.engine.muting import Mute, Subject
 from policies.judging import Judgement
 from policies.models import Answer, Decision, Incident, Mode
@@ -154,7 +154,7 @@ def _maybe_braked(judgements: Sequence[Judgement], together: Mapping[Group, froz
 
 
 def undisputed(judgement: Judgement, incident: Incident, tried: Sequence[ActionView], at: datetime) -> Decided | None:
-    """What can be said without asking any guard: something is under way, it is muted, or nothing is left."""
+    """What can be said without asking any guard: something is under way, it is muted, it flaps, or nothing is left."""
     plan = ladder.plan(rule=judgement.rule, tried=tried, at=at)
     if isinstance(plan, planning.Wait):
         return _standing(plan, tried)
@@ -162,11 +162,23 @@ def undisputed(judgement: Judgement, incident: Incident, tried: Sequence[ActionV
     mute = kept.why(subject(judgement, incident), acts_in_maintenance=acts_in_maintenance, at=at)
     if mute is not None:
         return _muted(mute)
+    if judgement.step.state.flapping:
+        return _flapping(judgement)
     return _standing(plan, tried) if isinstance(plan, planning.GiveUp) else None
 
 
 def _muted(mute: Mute) -> Decided:
     return Decided(answer=Answer.HOLD, guard=mute.kind.value, reason=mute.reason, numbers=mute.numbers)
+
+
+def _flapping(judgement: Judgement) -> Decided:
+    history, limits = judgement.step.state.history, judgement.rule.timings.flap
+    return Decided(
+        answer=Answer.HOLD,
+        guard="flapping",
+        reason=flapping.reason(history),
+        numbers=flapping.numbers(history, limits),
+    )
 
 
 def _standing(plan: planning.Wait | planning.GiveUp, tried: Sequence[ActionView]) -> Decided:

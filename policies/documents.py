@@ -49,6 +49,11 @@ class _CommonCauseBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     within: str | UnsetType = UNSET
 
 
+class _FlappingBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    high: Annotated[int, Meta(ge=1, le=101)]
+    low: Annotated[int, Meta(ge=1, le=100)]
+
+
 class _StepBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     action: Annotated[str, Meta(min_length=1, max_length=100)]
     params: Json = {}
@@ -76,6 +81,7 @@ class PolicyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     group_by: str | UnsetType = UNSET
     common_cause: _CommonCauseBody | UnsetType = UNSET
     act_in_maintenance: bool = False
+    flapping: _FlappingBody | UnsetType = UNSET
     keep_open_for: str = "0s"
     on_no_data: Literal["keep", "open", "resolve"] = "keep"
     settle: str | UnsetType = UNSET
@@ -122,6 +128,14 @@ class CommonCause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Flapping:
+    """At how much weighted change, in per cent, it begins and ends to flap; from 101 it never begins."""
+
+    high: int
+    low: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """What a policy version says. None means: the installation's default."""
 
@@ -138,6 +152,7 @@ class Document:
     group_by: str
     common_cause: CommonCause | None
     act_in_maintenance: bool
+    flapping: Flapping | None
     keep_open_for: timedelta
     on_no_data: Literal["keep", "open", "resolve"]
     settle: timedelta | None
@@ -180,6 +195,7 @@ def stored(document: Document) -> Json:
         "group_by": document.group_by or None,
         "common_cause": _cause(document.common_cause),
         "act_in_maintenance": document.act_in_maintenance or None,
+        "flapping": document.flapping and {"high": document.flapping.high, "low": document.flapping.low},
         "settle": _said(document.settle),
         "max_attempts": document.max_attempts,
         "deadline": _said(document.deadline),
@@ -311,6 +327,7 @@ class _Reader:
             group_by=self.tag("group_by", body.group_by, example="zone"),
             common_cause=self.common_cause(body.common_cause),
             act_in_maintenance=body.act_in_maintenance,
+            flapping=self.flapping(body.flapping),
             keep_open_for=self.duration("keep_open_for", body.keep_open_for, most=timedelta(days=1)),
             on_no_data=body.on_no_data,
             settle=self.optional("settle", body.settle, least=timedelta(0), most=timedelta(hours=1)),
@@ -341,6 +358,13 @@ class _Reader:
         least, most = timedelta(seconds=1), timedelta(hours=1)
         within = self.optional("common_cause.within", cause.within, least=least, most=most)
         return CommonCause(percent=cause.percent, within=within)
+
+    def flapping(self, said: _FlappingBody | UnsetType) -> Flapping | None:
+        if said is UNSET:
+            return None
+        if said.low >= said.high:
+            self.fail("flapping.low", f"It begins at `high` ({said.high} %), so `low` must be less than that.")
+        return Flapping(high=said.high, low=said.low)
 
     def mode(self, body: PolicyBody) -> str:
         wanted = UNSET if body.auto_remediate is UNSET else ("auto" if body.auto_remediate else "observe")

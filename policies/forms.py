@@ -115,6 +115,14 @@ class PolicyForm(forms.Form):
         help_text="And at least five: then one cause is likely, and no single target is acted on. 100: never.",
     )
     cause_within = _text(label="Within", help_text="Such as 60s.")
+    flap_high = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=101,
+        label="Flaps from this % of change",
+        help_text="Of its last 21 results: then nothing is ordered for the target. 101: never.",
+    )
+    flap_low = forms.IntegerField(required=False, min_value=1, max_value=100, label="Until it is less than this %")
     act_in_maintenance = forms.BooleanField(required=False, label="Act in maintenance windows too")
     keep_open_for = _text(label="Keep open for", help_text="Stay healthy this long before it counts as resolved.")
     on_no_data = forms.ChoiceField(
@@ -170,6 +178,7 @@ class PolicyForm(forms.Form):
         head = {
             "rate": "rate_per" if path == "rate.per" else "rate_count",
             "group": "group_name",
+            "flapping": "flap_low" if path == "flapping.low" else "flap_high",
             "common_cause": "cause_within" if path == "common_cause.within" else "cause_percent",
         }.get(head, head)
         return head if head in self.fields else None
@@ -198,6 +207,7 @@ def document_of(data: Mapping[str, Any]) -> Json:
         "group": _pair(data.get("group_name"), data.get("group_max"), "name", "max"),
         "group_by": data.get("group_by"),
         "common_cause": _pair(data.get("cause_percent"), data.get("cause_within"), "percent", "within"),
+        "flapping": _pair(data.get("flap_high"), data.get("flap_low"), "high", "low"),
         "act_in_maintenance": bool(data.get("act_in_maintenance")) or None,
         "keep_open_for": data.get("keep_open_for"),
         "on_no_data": data.get("on_no_data"),
@@ -263,6 +273,7 @@ def initial_of(policy: Policy, document: Document, kept: Mapping[str, Any]) -> d
     """What the form shows for a policy as it is."""
     said = ways(document.condition)
     rate, group, cause = kept.get("rate") or {}, kept.get("group") or {}, kept.get("common_cause") or {}
+    flap = kept.get("flapping") or {}
     plain = {
         field: kept.get(field, "")
         for field in (
@@ -287,6 +298,8 @@ def initial_of(policy: Policy, document: Document, kept: Mapping[str, Any]) -> d
         "group_max": group.get("max"),
         "cause_percent": cause.get("percent"),
         "cause_within": cause.get("within", ""),
+        "flap_high": flap.get("high"),
+        "flap_low": flap.get("low"),
         "version": policy.current.number if policy.current is not None else None,
     }
 

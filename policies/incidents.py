@@ -187,6 +187,17 @@ def exhaust(incident: Incident, *, reason: str, at: datetime) -> Incident | Lost
     return _swap(incident, kind="incident.exhausted", actor=VIGIL, reason=reason, at=at, fields={"exhausted": True})
 
 
+def note_flapping(
+    incident: Incident, *, began: bool, reason: str, numbers: Mapping[str, object], at: datetime
+) -> Incident:
+    """Say on the incident that it began or ceased to flap; in the caller's transaction, with the row held."""
+    kind = "incident.flapping_began" if began else "incident.flapping_ended"
+    noted = _swap(incident, kind=kind, actor=VIGIL, reason=reason, numbers=numbers, at=at, fields={})
+    if isinstance(noted, Lost):
+        raise UnableToMove(f"Incident {incident.pk} changed at the same moment.")
+    return noted
+
+
 def acknowledge(*, incident_id: int, actor: str, note: str, at: datetime) -> Incident:
     """A person has seen it and deals with it: it is silenced until it is over. UnableToMove when it is."""
     fields = {"acknowledged_by": actor, "acknowledged_at": at}

@@ -20,9 +20,9 @@ from metrics import ingest
 from metrics.formats.reading import EventReading, Reading
 from metrics.ingest import Receipt, Stored
 from policies import book, fitness, incidents, judging, remedies, screens, verification
-from policies.book import Book
+from policies.book import Book, Pair
 from policies.engine.values import Outcome
-from policies.judging import Judged, Pair
+from policies.judging import Judged
 from policies.remedies import Settled
 from vigil.telemetry import metrics as telemetry
 

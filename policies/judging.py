@@ -7,18 +7,17 @@ from functools import partial
 
 from django.conf import settings
 
-from policies import fitness, incidents, readings
-from policies.book import Book, Rule
-from policies.engine import evaluation, lifecycle, muting
+from policies import fitness, flaps, incidents, readings
+from policies.book import Book, Pair, Rule
+from policies.engine import evaluation, flapping, lifecycle, muting
+from policies.engine.flapping import History
 from policies.engine.lifecycle import IncidentState, Status
 from policies.engine.values import Outcome, Verdict
+from policies.flaps import Result
 from policies.models import Incident, PolicyHealth
 from policies.readings import Data, Parted
 
 _AT_REST = IncidentState()
-
-type Pair = tuple[int, str]
-"""A policy's id and a target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +30,8 @@ class Judgement:
     """The live incident as it was read, if there is one."""
     verdict: Verdict
     step: lifecycle.Step
+    history: History = flapping.NOTHING
+    """What was remembered of the pair before."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """What the incident's series agree on, or will when it begins; blank while nothing is wrong."""
 
@@ -38,6 +39,16 @@ class Judgement:
     def pair(self) -> Pair:
         """Its identity."""
         return self.rule.policy_id, self.target
+
+    @property
+    def was_open(self) -> bool:
+        """Was its incident open before?"""
+        return self.incident is not None and self.incident.status == Status.OPEN
+
+    @property
+    def result(self) -> Result:
+        """What it adds to the pair's history."""
+        return Result(pair=self.pair, was_open=self.was_open, is_open=self.step.result, limits=self.rule.timings.flap)
 
     @property
     def acts(self) -> bool:
@@ -89,16 +100,38 @@ def judge(
 
 
 def judge_on(
-    data: Data | Parted, *, subjects: Iterable[tuple[Rule, str]], live: Mapping[Pair, Incident], at: datetime
+    data: Data | Parted,
+    *,
+    subjects: Iterable[tuple[Rule, str]],
+    live: Mapping[Pair, Incident],
+    at: datetime,
+    histories: Mapping[Pair, History] | None = None,
 ) -> Judged:
-    """Judge on data that was already read."""
+    """Judge on data that was already read.
+
+    Without `histories` they are read where they matter, which is not for a healthy target without an incident: its good
+    results are counted by the sweep.
+    """
     subjects = list(subjects)
     errors: dict[Rule, str] = {}
     judge_one = partial(_verdict, data, live=live, at=at, fresh_for=staleness(), errors=errors)
     verdicts = [(rule, target, judge_one(rule, target)) for rule, target in subjects]
-    health = fitness.look(_asked_about(verdicts, live, at), at=at)
+    eventful = _eventful(verdicts, live)
+    unseen = {policy_id for policy_id in {rule.policy_id for rule, _, _ in verdicts} if fitness.unseen(policy_id, at)}
+    health = fitness.look(unseen.union(policy_id for policy_id, _ in eventful), at=at)
+    if histories is None:
+        histories = flaps.of(targets={target for _, target in eventful}) if eventful else {}
     judgements = (
-        _judgement(data, rule, target, verdict, live.get((rule.policy_id, target)), health.get(rule.policy_id), at)
+        _judgement(
+            data,
+            rule,
+            target,
+            verdict,
+            incident=live.get((rule.policy_id, target)),
+            history=histories.get((rule.policy_id, target), flapping.NOTHING),
+            health=health.get(rule.policy_id),
+            at=at,
+        )
         for rule, target, verdict in verdicts
         if verdict is not None and rule not in errors
     )
@@ -107,14 +140,10 @@ def judge_on(
     )
 
 
-def _asked_about(
-    verdicts: Iterable[tuple[Rule, str, Verdict | None]], live: Mapping[Pair, Incident], at: datetime
-) -> set[int]:
-    """Policies whose health matters now: a healthy target without an incident, the usual case, needs none."""
-    verdicts = list(verdicts)
-    unseen = {policy_id for policy_id in {rule.policy_id for rule, _, _ in verdicts} if fitness.unseen(policy_id, at)}
-    return unseen | {
-        rule.policy_id
+def _eventful(verdicts: Iterable[tuple[Rule, str, Verdict | None]], live: Mapping[Pair, Incident]) -> set[Pair]:
+    """Pairs of which more must be known: for a healthy target without an incident, the usual case, nothing is read."""
+    return {
+        (rule.policy_id, target)
         for rule, target, verdict in verdicts
         if verdict is None or verdict.outcome is not Outcome.HEALTHY or (rule.policy_id, target) in live
     }
@@ -127,11 +156,14 @@ def rule_for(book: Book, pair: Pair, incident: Incident | None) -> Rule | None:
     return book.under(policy_id=pair[0], version=incident.policy_version)
 
 
-def state_of(incident: Incident | None, health: PolicyHealth | None) -> IncidentState:
+def state_of(
+    incident: Incident | None, health: PolicyHealth | None, history: History = flapping.NOTHING
+) -> IncidentState:
     """What the engine must remember of the pair."""
     grace_until = health.grace_until if health else None
     if incident is None:
-        return IncidentState(last_evaluated_at=health.last_evaluated_at if health else None, grace_until=grace_until)
+        last_evaluated_at = health.last_evaluated_at if health else None
+        return IncidentState(last_evaluated_at=last_evaluated_at, grace_until=grace_until, history=history)
     return IncidentState(
         status=Status(incident.status),
         since=incident.since,
@@ -139,6 +171,7 @@ def state_of(incident: Incident | None, health: PolicyHealth | None) -> Incident
         healthy_since=incident.healthy_since,
         last_evaluated_at=incident.last_evaluated_at,
         grace_until=grace_until,
+        history=history,
     )
 
 
@@ -174,15 +207,19 @@ def _judgement(
     rule: Rule,
     target: str,
     verdict: Verdict,
+    *,
     incident: Incident | None,
+    history: History,
     health: PolicyHealth | None,
     at: datetime,
 ) -> Judgement:
     tags: Mapping[str, str] = {}
-    if incident is None and verdict.outcome is Outcome.HEALTHY:
+    if incident is None and verdict.outcome is Outcome.HEALTHY and history == flapping.NOTHING:
         # The usual case by far: nothing was wrong, nothing is, and nothing has to be remembered.
         step = lifecycle.Step(state=_AT_REST, reason=verdict.reason)
     else:
-        step = lifecycle.advance(state_of(incident, health), verdict, at, rule.timings)
+        step = lifecycle.advance(state_of(incident, health, history), verdict, at, rule.timings)
         tags = incident.tags if incident is not None else muting.agreed(data.of(rule, target))
-    return Judgement(rule=rule, target=target, incident=incident, verdict=verdict, step=step, tags=tags)
+    return Judgement(
+        rule=rule, target=target, incident=incident, verdict=verdict, step=step, history=history, tags=tags
+    )

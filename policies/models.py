@@ -6,6 +6,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.db.models import Q
 
+from policies.engine import flapping
 from policies.mutes import CommonCause, InhibitionRule, MaintenanceWindow, Silence
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "BookVersion",
     "CommonCause",
     "Decision",
+    "FlapHistory",
     "Incident",
     "IncidentStatus",
     "InhibitionRule",
@@ -220,6 +222,31 @@ class Incident(models.Model):
     def subject(self) -> str:
         """How the audit trail names it."""
         return f"incident:{self.pk}"
+
+
+class FlapHistory(models.Model):
+    """How a policy's incidents on a target came and went: kept only while one of the last 21 results was a change."""
+
+    policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="+")
+    target = models.CharField(max_length=256)
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="+")
+    """The newest: on it is written when flapping begins and ends."""
+    results = models.CharField(max_length=flapping.REMEMBERED)
+    """As `policies.engine.flapping` writes them."""
+    last_at = models.DateTimeField()
+    """When the newest result was taken."""
+    flapping_since = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "flap histories"
+        constraints = [
+            models.UniqueConstraint(fields=["policy", "target"], name="flap_history_one_per_policy_target"),
+            models.CheckConstraint(condition=~Q(results=""), name="flap_history_has_results"),
+            models.CheckConstraint(condition=~Q(target=""), name="flap_history_target_said"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.results}"
 
 
 class Decision(models.Model):

@@ -1,8 +1,9 @@
 """What to do about an open incident: order the next step of its remedy, or say why not."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -11,10 +12,12 @@ from django.conf import settings
 from actions import dispatch, queries
 from actions.guards import GateAnswer
 from actions.queries import ActionView
-from policies import book, deciding, incidents, judging, verification
+from policies import book, deciding, flaps, incidents, judging, verification
 from policies.deciding import Decided, Group
+from policies.engine import flapping
 from policies.engine.lifecycle import Transition
 from policies.engine.values import Outcome
+from policies.flaps import Noted
 from policies.incidents import Lost
 from policies.judging import Judgement
 from policies.models import Incident, Mode, Resolution
@@ -33,6 +36,8 @@ class Settled:
     incident: Incident | None
     transition: Transition | None = None
     decided: Decided | None = None
+    noted: Noted | None = None
+    """What was added to the pair's history when its incident moved."""
     news: bool = False
     """Whether anything was written that was not known before."""
 
@@ -42,6 +47,7 @@ def settle(*, judgements: Sequence[Judgement], at: datetime) -> list[Settled]:
 
     A pair whose transaction fails stays as it was; the next evaluation meets it again.
     """
+    flaps.tell(flaps.note_all([j.result for j in judgements if _adds_to_history(j)], at=at))
     still = [j for j in judgements if j.step.transition is None and j.incident is not None]
     acting = [j for j in still if j.acts]
     tried = _tried_by(acting, at)
@@ -61,6 +67,11 @@ def settle(*, judgements: Sequence[Judgement], at: datetime) -> list[Settled]:
     if seen:
         tx(lambda: incidents.touch(seen, at=at))
     return settled
+
+
+def _adds_to_history(judgement: Judgement) -> bool:
+    """A result without a transition; what a transition adds is kept together with it."""
+    return judgement.step.transition is None and judgement.step.state.history != judgement.history
 
 
 def _together(judgements: Sequence[Judgement]) -> dict[Group, frozenset[str]]:
@@ -122,6 +133,8 @@ def still_wanted(
     )
     if mute is not None:
         return GateAnswer(wanted=False, reason=mute.reason)
+    if judgement.step.state.flapping:
+        return GateAnswer(wanted=False, reason=flapping.reason(judgement.step.state.history))
     return _gate(judgement)
 
 
@@ -164,8 +177,12 @@ def _carry_out(judgement: Judgement, together: frozenset[str], at: datetime) -> 
         return Settled(judgement=judgement, incident=incident.incident)
     if transition is Transition.OPENED:
         _mark_relapse(incident, at)
+    noted = None if transition is None else flaps.note(judgement.result, incident=incident, at=at)
+    if noted is not None:
+        incident = noted.incident or incident
+        judgement = _knowing(judgement, noted)
     if not judgement.acts:
-        return Settled(judgement=judgement, incident=incident, transition=transition, news=True)
+        return Settled(judgement=judgement, incident=incident, transition=transition, noted=noted, news=True)
     tried = queries.for_incident(incident.pk)  # now that nobody else can order for this incident
     decided = deciding.decide(judgement=judgement, incident=incident, tried=tried, together=together, at=at)
     wrote = _note(incident, decided, at)
@@ -174,8 +191,15 @@ def _carry_out(judgement: Judgement, together: frozenset[str], at: datetime) -> 
         incident=incident,
         transition=transition,
         decided=decided,
+        noted=noted,
         news=wrote or transition is not None,
     )
+
+
+def _knowing(judgement: Judgement, noted: Noted) -> Judgement:
+    """The judgement with the history as it was kept: others may have added to it meanwhile."""
+    step = replace(judgement.step, state=replace(judgement.step.state, history=noted.history))
+    return replace(judgement, step=step)
 
 
 def _moved(judgement: Judgement, at: datetime) -> Incident | Lost:
@@ -235,7 +259,9 @@ def _tell(settled: Settled) -> None:
         telemetry.incidents_total.labels(transition=settled.transition.value).inc()
     if incident is not None and settled.transition is Transition.RESOLVED and incident.opened_at is not None:
         telemetry.time_to_heal_seconds.observe((incident.resolved_at - incident.opened_at).total_seconds())  # type: ignore[operator]
-    log.info(
+    flaps.tell([settled.noted] if settled.noted is not None else [])
+    log.log(
+        logging.DEBUG if judgement.step.state.flapping else logging.INFO,  # its beginning and its end are told above
         "policies.evaluation.changed",
         policy=judgement.rule.name,
         version=judgement.rule.number,

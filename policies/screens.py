@@ -9,12 +9,11 @@ from datetime import datetime, timedelta
 
 from metrics import queries
 from policies import judging
-from policies.book import Rule
+from policies.book import Pair, Rule
 from policies.engine import screening
 from policies.engine.lifecycle import OnNoData
 from policies.engine.screening import Fleet, Heard, Reads, Summary, Windowed
 from policies.engine.values import Outcome, Sample
-from policies.judging import Pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

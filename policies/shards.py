@@ -14,12 +14,11 @@ import structlog
 from django.conf import settings
 
 from metrics import queries
-from policies import book, incidents, judging, readings, screens, silent
-from policies.book import Book, Rule
+from policies import book, flaps, incidents, judging, readings, screens, silent
+from policies.book import Book, Pair, Rule
 from policies.engine import conditions, evaluation
 from policies.engine.lifecycle import OnNoData
 from policies.engine.values import Outcome
-from policies.judging import Pair
 from policies.models import SweepShard
 from policies.screens import Sifted
 from vigil.periodic import runs
@@ -132,7 +131,7 @@ def _metrics(rules: Iterable[Rule]) -> set[str]:
 def _find(shard: SweepShard, in_force: Book) -> dict[str, object]:
     rules = _shared(in_force)
     targets = [target for target in queries.targets(metrics=_metrics(rules)) if _holds(shard, target)]
-    awake = incidents.live(policy_ids=in_force.rules.keys()).keys()
+    awake = incidents.live(policy_ids=in_force.rules.keys()).keys() | flaps.of().keys()
     heard = [target for target in silent.heard_of(in_force, shard.at) if _holds(shard, target)]
 
     def more(rule: Rule) -> set[str]:

@@ -6,9 +6,10 @@ from datetime import datetime
 
 from actions import queries
 from actions.queries import ActionView
-from policies import incidents
+from policies import flaps, incidents
 from policies.engine import durations
 from policies.engine.muting import Mute
+from policies.flaps import Mark
 from policies.models import Decision, Incident, Resolution
 from policies.muting import kept
 from vigil.audit import entries
@@ -39,6 +40,8 @@ class Story:
     actions: tuple[ActionView, ...]
     mute: Mute | None = None
     """Why it is muted now, if it is."""
+    flap: Mark | None = None
+    """That it flaps now, if it does."""
 
 
 def of(incident_id: int, *, at: datetime | None = None) -> Story:
@@ -54,6 +57,7 @@ def of(incident_id: int, *, at: datetime | None = None) -> Story:
         decisions=decisions,
         actions=actions,
         mute=None if at is None else kept.of_incident(incident, at=at),
+        flap=flaps.marks([incident_id]).get(incident_id),
     )
 
 
@@ -110,6 +114,11 @@ def _decided(decision: Decision) -> str:
 
 
 def _tail(story: Story) -> str:
+    flaps_too = "" if story.flap is None else f" {story.flap.reason}"
+    return f"{_end(story)}{flaps_too}"
+
+
+def _end(story: Story) -> str:
     incident = story.incident
     seconds = time_to_heal(incident)
     if seconds is not None:

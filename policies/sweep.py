@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,11 +13,12 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import F, Q
 
-from policies import book, fitness, incidents, judging, readings, remedies, screens, shards, silent, verification
-from policies.book import Book, Rule
+from policies import book, fitness, flaps, incidents, judging, readings, remedies, screens, shards, silent, verification
+from policies.book import Book, Pair, Rule
+from policies.engine.flapping import History
 from policies.engine.lifecycle import Transition
 from policies.engine.values import Outcome
-from policies.judging import Judged, Pair
+from policies.judging import Judged
 from policies.models import Incident, SweepShard, SweepStatus
 from policies.muting import common_causes
 from policies.readings import Data, Parted
@@ -107,13 +108,15 @@ def _sweep(plan: _Plan) -> SweepReport:
     verified = verification.run(at=at)
     in_force = book.current(at)
     live = incidents.live(policy_ids=in_force.rules.keys())
-    work = _work(in_force, live, plan)
-    judged = judging.judge_on(work.data, subjects=work.subjects, live=live, at=at)
+    histories = flaps.of()
+    work = _work(in_force, live, histories.keys(), plan)
+    judged = judging.judge_on(work.data, subjects=work.subjects, live=live, at=at, histories=histories)
     fitness.failed(judged.errors, at=at)
     health = fitness.of(in_force.rules.keys())
     fitness.evaluated(in_force.rules.values(), failures=judged.errors.keys(), known=health, at=at, sweep=True)
     common_causes.review(in_force=in_force, at=at)
     settled = remedies.settle(judgements=judged.judgements, at=at)
+    flaps.tell(flaps.note_all(flaps.old(_unjudged(histories, judged), at=at), at=at))
     _count(judged, work.settled, settled)
     return SweepReport(
         ran=True,
@@ -127,6 +130,12 @@ def _sweep(plan: _Plan) -> SweepReport:
     )
 
 
+def _unjudged(histories: Mapping[Pair, History], judged: Judged) -> dict[Pair, History]:
+    """What is remembered of pairs that nobody can judge any more: targets that are gone, policies that are broken."""
+    seen = {judgement.pair for judgement in judged.judgements}
+    return {pair: history for pair, history in histories.items() if pair not in seen}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Work:
     """The pairs to judge with what was read for them, and those that needed no judging."""
@@ -138,8 +147,8 @@ class _Work:
     shards: int
 
 
-def _work(in_force: Book, live: Mapping[Pair, Incident], plan: _Plan) -> _Work:
-    """Every pair: targets the metrics know, targets that may be silent, and those with a live incident.
+def _work(in_force: Book, live: Mapping[Pair, Incident], remembered: Collection[Pair], plan: _Plan) -> _Work:
+    """Every pair: targets the metrics know, targets that may be silent, those with a live incident or one just ended.
 
     The order is the same with and without screening, since of two policies the first may take the target.
     """
@@ -147,15 +156,17 @@ def _work(in_force: Book, live: Mapping[Pair, Incident], plan: _Plan) -> _Work:
     rules = {*in_force.rules.values(), *under.values()}
     heard = silent.heard_of(in_force, plan.at)
     parts = shards.plan(in_force, run_id=plan.run_id, at=plan.at) if plan.screened and plan.hand_out else []
-    sifted = _sift(in_force, live, heard, parts, plan)
+    awake = live.keys() | set(remembered)
+    sifted = _sift(in_force, awake, heard, parts, plan)
     some = frozenset(rule for rule in rules if rule in sifted.suspects or (plan.screened and screens.can_screen(rule)))
     whole = readings.load(rules=rules - some, at=plan.at, beside=some)
     subjects = [(rule, target) for (_, target), rule in under.items()]
+    restless = _restless(in_force, remembered)
     for policy_id, rule in in_force.rules.items():
         if rule in some:
-            targets = sifted.suspects[rule]
+            targets = sorted(restless[policy_id].union(sifted.suspects[rule]))
         else:
-            targets = sorted(whole.targets_of(rule) | silent.targets(rule, heard))
+            targets = sorted(whole.targets_of(rule) | silent.targets(rule, heard) | restless[policy_id])
         subjects += [(rule, target) for target in targets if (policy_id, target) not in live]
     return _Work(
         subjects=subjects,
@@ -166,9 +177,17 @@ def _work(in_force: Book, live: Mapping[Pair, Incident], plan: _Plan) -> _Work:
     )
 
 
-def _sift(
-    in_force: Book, live: Mapping[Pair, Incident], heard: list[str], parts: list[SweepShard], plan: _Plan
-) -> Sifted:
+def _restless(in_force: Book, remembered: Iterable[Pair]) -> Mapping[int, set[str]]:
+    """By policy in force: the targets of which something is remembered, and that it still covers."""
+    found: dict[int, set[str]] = defaultdict(set)
+    for policy_id, target in remembered:
+        rule = in_force.rules.get(policy_id)
+        if rule is not None and rule.covers(target):
+            found[policy_id].add(target)
+    return found
+
+
+def _sift(in_force: Book, awake: Collection[Pair], heard: list[str], parts: list[SweepShard], plan: _Plan) -> Sifted:
     """Here and for all targets at once, or in shards."""
     if parts and plan.hand_out is not None:
         shared = shards.sift(parts, in_force=in_force, hand_out=plan.hand_out)
@@ -176,7 +195,7 @@ def _sift(
     else:
         shared = screens.NOTHING
         alone = [rule for rule in in_force.rules.values() if plan.screened and screens.can_screen(rule)]
-    rest = screens.sift(rules=alone, awake=live.keys(), more=lambda rule: silent.targets(rule, heard), at=plan.at)
+    rest = screens.sift(rules=alone, awake=awake, more=lambda rule: silent.targets(rule, heard), at=plan.at)
     return screens.together([shared, rest])
 
 

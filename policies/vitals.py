@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from policies import sweep
 from policies.engine.muting import Kind
-from policies.models import CommonCause, Decision, Incident, IncidentStatus, Policy, Severity
+from policies.models import CommonCause, Decision, FlapHistory, Incident, IncidentStatus, Policy, Severity
 from vigil.health import checks
 from vigil.health.checks import Report
 from vigil.kernel import clock
@@ -73,6 +73,11 @@ def gauges() -> Iterable[Metric]:
         opened.add_metric([severity], counts.get(severity, 0))
     yield opened
     yield _muted()
+    yield GaugeMetricFamily(
+        "vigil_incidents_flapping",
+        "Policies on targets whose incidents open and close all the time.",
+        value=FlapHistory.objects.filter(flapping_since__isnull=False).count(),
+    )
     yield GaugeMetricFamily(
         "vigil_common_causes",
         "Groups of targets held because many went bad at once.",

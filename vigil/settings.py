@@ -198,6 +198,10 @@ VIGIL_SETTLE_SECONDS = whole("VIGIL_SETTLE_SECONDS", default=2 if VIGIL_DEMO els
 VIGIL_RELAPSE_SECONDS = whole("VIGIL_RELAPSE_SECONDS", default=600)
 VIGIL_COMMON_CAUSE_PERCENT = whole("VIGIL_COMMON_CAUSE_PERCENT", default=30, least=1, most=100)
 VIGIL_COMMON_CAUSE_SECONDS = whole("VIGIL_COMMON_CAUSE_SECONDS", default=60, least=1)
+VIGIL_FLAP_HIGH_PERCENT = whole("VIGIL_FLAP_HIGH_PERCENT", default=50, least=2, most=101)
+VIGIL_FLAP_LOW_PERCENT = whole(
+    "VIGIL_FLAP_LOW_PERCENT", default=min(25, VIGIL_FLAP_HIGH_PERCENT - 1), least=1, most=VIGIL_FLAP_HIGH_PERCENT - 1
+)
 
 # --- act ------------------------------------------------------------------------------------------------------------
 

@@ -6,14 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 
 from policies import incidents, story
 from policies.engine import durations
-from policies.models import LIVE, Incident
+from policies.models import LIVE, FlapHistory, Incident
 from policies.story import Moment, Story
 from vigil.access import marks, scoped
 from vigil.access.scoped import OPERATORS, ScopedAdmin
@@ -35,6 +36,10 @@ class Tale:
     request_id: str = ""
 
 
+def _flapping() -> QuerySet[FlapHistory]:
+    return FlapHistory.objects.filter(flapping_since__isnull=False)
+
+
 class LiveFilter(admin.SimpleListFilter):
     """Live ones, or how they ended."""
 
@@ -47,6 +52,7 @@ class LiveFilter(admin.SimpleListFilter):
             ("open", "open"),
             ("pending", "pending"),
             ("exhausted", "needs a person"),
+            ("flapping", "flapping"),
             ("healed", "healed"),
             ("resolved", "resolved in any way"),
         ]
@@ -57,6 +63,8 @@ class LiveFilter(admin.SimpleListFilter):
                 return queryset.filter(status__in=LIVE)
             case "exhausted":
                 return queryset.filter(status__in=LIVE, exhausted=True, acknowledged_by="")
+            case "flapping":
+                return queryset.filter(pk__in=_flapping().values("incident"))
             case "healed":
                 return queryset.filter(resolution="healed")
             case str(status):
@@ -109,6 +117,9 @@ class IncidentAdmin(ScopedAdmin[Incident]):
         ]
         return [*own, *super().get_urls()]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Incident]:
+        return super().get_queryset(request).annotate(flapping=Exists(_flapping().filter(incident=OuterRef("pk"))))
+
     @admin.display(description="target", ordering="target")
     def what(self, obj: Incident) -> str:
         return obj.target
@@ -117,7 +128,8 @@ class IncidentAdmin(ScopedAdmin[Incident]):
     def shown_status(self, obj: Incident) -> str:
         if obj.live and obj.exhausted and not obj.acknowledged_by:
             return marks.tag("needs a person", of="open")
-        return marks.tag(obj.resolution or obj.status)
+        status = marks.tag(obj.resolution or obj.status)
+        return format_html("{} {}", status, marks.tag("flapping")) if getattr(obj, "flapping", False) else status
 
     @admin.display(description="severity", ordering="severity")
     def shown_severity(self, obj: Incident) -> str:

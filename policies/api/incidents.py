@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from actions import queries
-from policies import explaining, incidents, story
+from policies import explaining, flaps, incidents, story
 from policies.api import explanations, shapes
 from policies.engine import targets as patterns
 from policies.models import Incident, IncidentStatus, Resolution, Severity
@@ -47,9 +47,15 @@ class IncidentsView(ApiView):
         query.only(request, {*_FILTERS, "limit", "offset"})
         page = pagination.page(request, _matching(request, self.caller(request)))
         actions = queries.for_incidents([found.pk for found in page.rows])
+        marks = flaps.marks([found.pk for found in page.rows])
         at = self.at(request)
         shown = [
-            shapes.incident(found, actions.get(found.pk, []), mute=kept.of_incident(found, at=at))
+            shapes.incident(
+                found,
+                actions.get(found.pk, []),
+                mute=kept.of_incident(found, at=at),
+                flap=marks.get(found.pk),
+            )
             for found in page.rows
         ]
         return Response({**page.head(), "incidents": shown})
@@ -82,7 +88,8 @@ class AcknowledgeView(ApiView):
             incident_id=known, actor=self.caller(request).actor, note=_note(self, request), at=self.at(request)
         )
         mute = kept.of_incident(moved, at=self.at(request))
-        return Response(shapes.incident(moved, queries.for_incident(known), mute=mute))
+        flap = flaps.marks([known]).get(known)
+        return Response(shapes.incident(moved, queries.for_incident(known), mute=mute, flap=flap))
 
 
 class ResolveView(ApiView):
@@ -100,7 +107,8 @@ class ResolveView(ApiView):
         moved = incidents.resolve(
             incident_id=known, actor=self.caller(request).actor, note=_note(self, request), at=self.at(request)
         )
-        return Response(shapes.incident(moved, queries.for_incident(known)))
+        flap = flaps.marks([known]).get(known)
+        return Response(shapes.incident(moved, queries.for_incident(known), flap=flap))
 
 
 class ExplainView(ApiView):

@@ -6,6 +6,7 @@ from datetime import datetime
 from actions.queries import ActionView
 from policies import authoring, story
 from policies.engine.muting import Mute
+from policies.flaps import Mark
 from policies.models import Decision, Incident, Policy
 from policies.mutes import Muting
 from policies.preview import Outlook
@@ -76,8 +77,10 @@ def dry_run(found: Outlook) -> Json:
     }
 
 
-def incident(found: Incident, actions: Iterable[ActionView], *, mute: Mute | None = None) -> Json:
-    """An incident as lists show it; `mute` says why it is muted now, if it is."""
+def incident(
+    found: Incident, actions: Iterable[ActionView], *, mute: Mute | None = None, flap: Mark | None = None
+) -> Json:
+    """An incident as lists show it; `mute` says why it is muted now, if it is, and `flap` that it flaps."""
     return {
         "id": found.pk,
         "policy_name": found.policy.name,
@@ -97,6 +100,7 @@ def incident(found: Incident, actions: Iterable[ActionView], *, mute: Mute | Non
         "exhausted": found.exhausted,
         "tags": dict(found.tags),
         "muted": None if mute is None else {"by": mute.kind.value, "reason": mute.reason, "until": moment(mute.until)},
+        "flapping": None if flap is None else _flapping(flap),
         "actions": [action.id for action in actions],
         "time_to_heal_seconds": story.time_to_heal(found),
     }
@@ -105,13 +109,17 @@ def incident(found: Incident, actions: Iterable[ActionView], *, mute: Mute | Non
 def whole_incident(told: story.Story) -> Json:
     """An incident with everything that happened in it."""
     return {
-        **incident(told.incident, told.actions, mute=told.mute),
+        **incident(told.incident, told.actions, mute=told.mute, flap=told.flap),
         "condition": told.incident.policy_version.document["condition"],
         "sentence": told.incident.policy_version.sentence,
         "timeline": [timeline(one) for one in told.moments],
         "decisions": [decision(one) for one in told.decisions],
         "action_details": [_details(action) for action in told.actions],
     }
+
+
+def _flapping(flap: Mark) -> Json:
+    return {"since": moment(flap.since), "change_percent": flap.change_percent, "reason": flap.reason}
 
 
 def _violation(one: Settled) -> Json:

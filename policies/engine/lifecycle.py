@@ -97,6 +97,8 @@ class Step:
     reason: str
     in_grace_until: datetime | None = None
     """Nothing may be ordered before this time, because Vigil has just come back from a gap."""
+    result: bool | None = None
+    """Whether the incident is open, where this evaluation said so; None when it gave no result."""
     flap: Flap | None = None
 
     @property
@@ -129,14 +131,11 @@ def _is_result(verdict: Verdict, step: Step, timings: Timings) -> bool:
 
 def _watched(before: IncidentState, step: Step, at: datetime, timings: Timings, *, is_result: bool) -> Step:
     """The same step with its result remembered, and with what that means for flapping."""
-    history = flapping.after(
-        before.history,
-        was_open=before.status is Status.OPEN,
-        is_open=step.state.status is Status.OPEN if is_result else None,
-        at=at,
-        limits=timings.flap,
-    )
-    return replace(step, state=replace(step.state, history=history), flap=flap_between(before.history, history))
+    result = step.state.status is Status.OPEN if is_result else None
+    was_open = before.status is Status.OPEN
+    history = flapping.after(before.history, was_open=was_open, is_open=result, at=at, limits=timings.flap)
+    flap = flap_between(before.history, history)
+    return replace(step, state=replace(step.state, history=history), result=result, flap=flap)
 
 
 def flap_between(before: History, after: History) -> Flap | None:

@@ -1,7 +1,7 @@
 """What the front page says: is anything broken, what is Vigil doing about it, and is Vigil itself well?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db.models import Case, Count, IntegerField, Max, Q, Value, When
@@ -11,7 +11,7 @@ from actions.control import ControlState
 from actions.models import Action
 from actions.queries import ActionView
 from actions.states import LIVE, State
-from policies import sweep
+from policies import flaps, sweep
 from policies.engine import durations
 from policies.engine.muting import Kind
 from policies.models import LIVE as LIVE_INCIDENTS
@@ -34,6 +34,8 @@ class Trouble:
     action_id: int | None = None
     held_by: str = ""
     """What mutes it, as a word; "" is nothing."""
+    flapping: bool = False
+    """It opens and closes all the time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,14 +109,19 @@ def look(*, at: datetime) -> Now:
     """The whole front page, read with a fixed number of queries."""
     live = _live()
     ids = [incident.pk for incident in live]
-    actions, decisions = queries.for_incidents(ids), _last_decisions(ids)
+    actions, decisions, flapping = queries.for_incidents(ids), _last_decisions(ids), flaps.marks(ids)
     working = [queries.view(row) for row in Action.objects.filter(state__in=sorted(LIVE)).order_by("id")[:SHOWN]]
     counts = queries.counts_by_state()
     recent = Action.objects.filter(finished_at__gt=at - timedelta(hours=24))
     switch = control.state()
     return Now(
         switch=switch,
-        troubles=[trouble(one, actions.get(one.pk, []), decisions.get(one.pk), switch, at=at) for one in live],
+        troubles=[
+            replace(
+                trouble(one, actions.get(one.pk, []), decisions.get(one.pk), switch, at=at), flapping=one.pk in flapping
+            )
+            for one in live
+        ],
         counts=_counts(),
         needs_human=[one for one in working if one.needs_human],
         running=[one for one in working if one.status == "running" and not one.needs_human],

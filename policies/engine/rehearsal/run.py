@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from policies.engine import conditions, evaluation, lifecycle, planning
+from policies.engine import conditions, evaluation, flapping, lifecycle, planning
+from policies.engine.flapping import History
 from policies.engine.lifecycle import IncidentState, Status, Transition
 from policies.engine.planning import Effect, Take, Tried
 from policies.engine.rehearsal.script import Script
@@ -36,6 +37,7 @@ class _Stage:
         self._timeline = Timeline(script, target_of=world.target_of, staleness=world.staleness)
         self._health = {subject.name: Health() for subject in subjects}
         self._live: dict[Pair, Episode] = {}
+        self._histories: dict[Pair, History] = {}
         self._ended: set[Pair] = set()
         self._deeds: list[Deed] = []
         self._held: dict[Pair, Stopped] = {}
@@ -71,7 +73,7 @@ class _Stage:
         pairs = self._everything(seen) if sweeps else self._concerned(fresh)
         judged = self._judged(pairs, seen, moment)
         for pair, verdict in judged.items():
-            self._settle(pair, verdict, seen, moment)
+            self._settle(pair, verdict, seen, moment, sweep=sweeps)
         self._note({name for name, _ in pairs} if not sweeps else set(self._subjects), moment, sweep=sweeps)
 
     def snapshot(self, moment: datetime) -> Snapshot:
@@ -100,9 +102,13 @@ class _Stage:
         """As a sweep: what is live, what the metrics know, and who may be silent."""
         pairs = list(self._live)
         for subject in self._subjects.values():
-            known = _covered(subject, seen) | _silent(subject, seen)
+            known = _covered(subject, seen) | _silent(subject, seen) | self._restless(subject)
             pairs += [(subject.name, target) for target in sorted(known) if (subject.name, target) not in self._live]
         return pairs
+
+    def _restless(self, subject: Subject) -> set[str]:
+        """Targets whose incidents came or went lately."""
+        return {target for name, target in self._histories if name == subject.name and subject.covers(target)}
 
     def _concerned(self, fresh: Sequence[Arrival]) -> list[Pair]:
         """As a reading: the policies that look at it, on its target."""
@@ -128,10 +134,11 @@ class _Stage:
             was_violated=live is not None and live.state.was_violated,
         )
 
-    def _settle(self, pair: Pair, verdict: Verdict, seen: Seen, moment: datetime) -> None:
+    def _settle(self, pair: Pair, verdict: Verdict, seen: Seen, moment: datetime, *, sweep: bool) -> None:
         subject, live = self._subjects[pair[0]], self._live.get(pair)
         self._verdicts[pair] = verdict
-        if live is None and verdict.outcome is Outcome.HEALTHY:
+        well = live is None and verdict.outcome is Outcome.HEALTHY
+        if well and not (sweep and pair in self._histories):  # of a target without an incident the sweep counts results
             self._reasons[pair] = verdict.reason
             return
         step = lifecycle.advance(self._state(pair), verdict, moment, subject.timings)
@@ -144,11 +151,17 @@ class _Stage:
 
     def _state(self, pair: Pair) -> IncidentState:
         health, live = self._health[pair[0]], self._live.get(pair)
+        history = self._histories.get(pair, flapping.NOTHING)
         if live is None:
-            return IncidentState(last_evaluated_at=health.last_evaluated_at, grace_until=health.grace_until)
-        return replace(live.state, grace_until=health.grace_until)
+            return IncidentState(
+                last_evaluated_at=health.last_evaluated_at, grace_until=health.grace_until, history=history
+            )
+        return replace(live.state, grace_until=health.grace_until, history=history)
 
     def _move(self, pair: Pair, step: lifecycle.Step) -> None:
+        self._histories[pair] = step.state.history
+        if step.state.history == flapping.NOTHING:
+            del self._histories[pair]
         if step.transition in _OVER:
             del self._live[pair]
             self._ended.add(pair)
@@ -181,6 +194,8 @@ class _Stage:
     def _objection(
         self, subject: Subject, pair: Pair, plan: planning.NextStep, step: lifecycle.Step, moment: datetime
     ) -> Stopped | None:
+        if step.state.flapping and not isinstance(plan, planning.Wait):
+            return Stopped(guard="flapping", reason=flapping.reason(step.state.history))
         if isinstance(plan, planning.GiveUp):
             return Stopped(guard="exhausted", reason=plan.reason)
         if not isinstance(plan, Take):

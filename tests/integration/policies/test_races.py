@@ -13,13 +13,14 @@ from policies import authoring, book, incidents, judging, remedies
 from policies.engine import lifecycle
 from policies.incidents import Lost, UnableToMove
 from policies.judging import Judgement
-from policies.models import Decision, Incident
+from policies.models import Decision, FlapHistory, Incident
 from tests.integration.policies import cast
 from vigil.audit import entries
 from vigil.audit.models import Entry
 from vigil.kernel.database import tx
 
 RUNS = 4
+EVERY = timedelta(seconds=15)
 
 
 def _judgement(at: datetime) -> Judgement:
@@ -190,3 +191,29 @@ def _settle(judgement: Judgement, at: datetime) -> None:
 
 def _post(at: datetime) -> None:
     assert cast.post(92, at=at).evaluated
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_note_the_same_result_and_it_counts_once(at: datetime) -> None:
+    """An ingest and several sweeps, of which one had been given up: each judged on what was known before."""
+    cast.policy()
+    cast.post(92, at=at)
+    _store(92, at + EVERY)
+    judgement = _judgement(at + EVERY)
+    assert _at_once(lambda: _settle(judgement, at + EVERY)) == []
+    assert FlapHistory.objects.get().results == "011"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_flapping_that_many_notice_is_announced_once(at: datetime) -> None:
+    cast.policy(flapping={"high": 5, "low": 4})
+    _store(92, at)
+    judgement = _judgement(at)
+    assert _at_once(lambda: _settle(judgement, at)) == []
+    assert [entry.kind for entry in entries.of(cast.incident().subject)] == [
+        "incident.opened",
+        "incident.flapping_began",
+    ]
+    judgement = _judgement(at + timedelta(minutes=30))
+    assert _at_once(lambda: _settle(judgement, at + timedelta(minutes=30))) == []
+    assert [entry.kind for entry in entries.of(cast.incident().subject)][2:] == ["incident.flapping_ended"]
