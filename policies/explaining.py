@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from actions import queries
 from actions.queries import ActionView, AttemptView
-from policies import authoring, book, gates, incidents, judging, readings, story
+from policies import authoring, book, flaps, gates, incidents, judging, readings, story
 from policies.book import Rule
 from policies.engine import explain, tracing
 from policies.engine.tracing import Trace
@@ -172,7 +172,8 @@ def _trace(rule: Rule, target: str, data: Data, *, at: datetime, was_violated: b
 
 def _judgement(rule: Rule, target: str, data: Data, incident: Incident | None, at: datetime) -> Judgement:
     live = {} if incident is None else {(rule.policy_id, target): incident}
-    [judgement] = judging.judge_on(data, subjects=[(rule, target)], live=live, at=at).judgements
+    judged = judging.judge_on(data, subjects=[(rule, target)], live=live, at=at, histories=flaps.of(targets={target}))
+    [judgement] = judged.judgements
     return judgement
 
 

@@ -11,7 +11,7 @@ from actions import foresight, guards, queries
 from actions.foresight import Wish
 from actions.queries import ActionView
 from policies import deciding, ladder
-from policies.engine import lifecycle, planning
+from policies.engine import flapping, lifecycle, planning
 from policies.engine.lifecycle import Status
 from policies.judging import Judgement
 from policies.models import Mode
@@ -42,6 +42,7 @@ def _every(judgement: Judgement, tried: Sequence[ActionView], at: datetime) -> I
     yield _mode(judgement)
     yield _grace(judgement, at)
     yield _mute(judgement, at)
+    yield _flapping(judgement)
     plan = ladder.plan(rule=judgement.rule, tried=tried, at=at)
     if not isinstance(plan, planning.Take):
         yield Gate(name="ladder", passed=False, reason=ladder.reason(plan))
@@ -73,6 +74,12 @@ def _mute(judgement: Judgement, at: datetime) -> Gate:
     if mute is None:
         return Gate(name="muting", passed=True, reason="nothing mutes it")
     return Gate(name=mute.kind.value, passed=False, reason=mute.reason, numbers=mute.numbers)
+
+
+def _flapping(judgement: Judgement) -> Gate:
+    history, limits = judgement.step.state.history, judgement.rule.timings.flap
+    said = flapping.reason(history) if history.flapping else "it does not open and close all the time"
+    return Gate(name="flapping", passed=not history.flapping, reason=said, numbers=flapping.numbers(history, limits))
 
 
 def _guards(judgement: Judgement, kind: str) -> Iterator[Gate]:

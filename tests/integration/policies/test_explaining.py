@@ -67,6 +67,22 @@ def test_what_is_under_way_is_why_nothing_more_is_ordered(at: datetime) -> None:
     assert [action.id for action in found.actions] == [queries.for_incident(cast.incident().pk)[0].id]
 
 
+def test_flapping_holds_with_its_numbers(at: datetime) -> None:
+    cast.policy(flapping={"high": 5, "low": 4})
+    cast.post(92, at=at)
+    found = _of(now=at)
+    [gate] = [gate for gate in found.gates if not gate.passed]
+    assert (gate.name, gate.numbers["change_percent"], gate.numbers["results"]) == ("flapping", 6.2, "01")
+    assert "Vigil does not act now, because of flapping: It flaps since" in found.text
+
+
+def test_a_target_that_is_well_just_now_flaps_all_the_same(at: datetime) -> None:
+    cast.policy(flapping={"high": 5, "low": 4})
+    cast.post(92, at=at)
+    cast.post(40, at=at + SECOND)
+    assert "flapping" in _objections(_of(now=at + 2 * SECOND))
+
+
 def test_a_cooldown_holds_with_its_numbers(at: datetime) -> None:
     cast.policy()
     cast.post(92, at=at)

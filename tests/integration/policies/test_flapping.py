@@ -1,10 +1,11 @@
 """Flapping from readings and sweeps to decisions: what is remembered, what is held, what is said and how often."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
-from django.test import override_settings
+from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from actions.models import Action
@@ -13,6 +14,7 @@ from policies import authoring, flaps, incidents, remedies, story, sweep, vitals
 from policies.engine import flapping
 from policies.models import Decision, FlapHistory, Incident
 from tests.integration.policies import cast
+from vigil.access import keys
 from vigil.audit import entries
 from vigil.audit.models import Entry
 from vigil.telemetry import metrics as telemetry
@@ -264,6 +266,33 @@ def test_the_story_the_gauge_and_the_counter_tell(start: datetime) -> None:
     first = Incident.objects.order_by("id").first()
     assert first is not None
     assert flaps.marks([first.pk]) == {}, "only the newest of a target's incidents is marked"
+
+
+def _shown(path: str) -> dict[str, Any]:
+    _, plain = keys.create(name="reader", scopes=("read", "actions:write"), actor="user:ana")
+    keys.forget_cache()
+    answer: dict[str, Any] = Client(headers={"Authorization": f"Bearer {plain}"}).get(f"/api/v1/{path}").json()
+    return answer
+
+
+def test_the_api_marks_the_newest_incident_alone(start: datetime) -> None:
+    cast.policy(cooldown="1s")
+    _up_and_down(start)
+    newest, *others = _shown("incidents")["incidents"]
+    began = (start + 8 * SECOND).isoformat().replace("+00:00", "Z")
+    assert newest["flapping"]["since"] == began
+    assert newest["flapping"]["change_percent"] == 51.5
+    assert newest["flapping"]["reason"].startswith("It flaps since")
+    assert [one["flapping"] for one in others] == [None] * 4
+
+
+def test_the_whole_incident_is_marked_too(start: datetime) -> None:
+    cast.policy(cooldown="1s")
+    _up_and_down(start)
+    whole = _shown(f"incidents/{cast.incident().pk}")
+    assert whole["flapping"]["change_percent"] == 51.5
+    assert [moment["kind"] for moment in whole["timeline"]] == ["incident.opened", "incident.flapping_began"]
+    assert whole["decisions"][-1]["numbers"]["results"] == "0101010101"
 
 
 def _flapping_now() -> float:
