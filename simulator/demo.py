@@ -63,7 +63,12 @@ POLICIES: tuple[dict[str, object], ...] = (
     },
 )
 
-GUARDS: Mapping[str, object] = {"cooldown": "20s", "rate": {"count": 60, "per": "10m"}, "settle": "2s"}
+GUARDS: Mapping[str, object] = {
+    "cooldown": "20s",
+    "rate": {"count": 60, "per": "10m"},
+    "settle": "2s",
+    "flapping": {"high": 80, "low": 40},
+}
 """Every demo policy's limits: a story in which something breaks every few seconds needs looser ones than real life."""
 
 TARGETS = 24
