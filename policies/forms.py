@@ -248,12 +248,12 @@ def condition_of(data: Mapping[str, Any]) -> Json | str:
 
 
 def read_condition(data: Mapping[str, Any]) -> Condition:
-    """The condition itself; Misread with every place that is wrong."""
+    """The condition itself; Misread with every place that is wrong, in a sentence with a caret below it."""
     written = condition_of(data)
     try:
         return language.parse(written) if isinstance(written, str) else language.from_json(written)
     except language.SentenceError as error:
-        raise Misread(FieldError(path="condition", message=str(error))) from error
+        raise Misread(FieldError(path="condition", message=f"{error}\n{error.pointed()}")) from error
     except language.ConditionError as error:
         raise Misread(
             *(FieldError(path=f"condition.{path}".rstrip("."), message=message) for path, message in error.errors)

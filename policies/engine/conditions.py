@@ -10,6 +10,8 @@ from policies.engine.values import Question
 
 ZERO = timedelta(0)
 USUAL_STALENESS = timedelta(minutes=5)
+SEVERITIES = ("info", "warning", "critical")
+"""Of policies, incidents and events."""
 DEFAULT_EVENT_WINDOW = timedelta(minutes=5)
 DEFAULT_SIGMA = 4.0
 DEFAULT_PERIOD = timedelta(days=1)

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from policies.engine import rules, suggestions
+from policies.engine import habits, rules, suggestions
 from policies.engine.conditions import (
     DEFAULT_EVENT_WINDOW,
     DEFAULT_PERIOD,
     DEFAULT_SIGMA,
     DEFAULT_SOURCE,
+    SEVERITIES,
     ZERO,
     Absent,
     Across,
@@ -35,6 +36,7 @@ from policies.engine.tokens import Kind, Token
 
 _COMPARISONS = {sign: comparison for comparison, sign in SIGNS.items()} | {"=": Comparison.EQUALS}
 _ANOMALOUS_WORDS = ("anomalous", "anomalously")
+_NO_METRICS = ("nan", "inf", "infinity", "null", "none", "true", "false")
 _AFTER_METRIC = ("outside", *_ANOMALOUS_WORDS, *EVENT_WORDS)
 
 
@@ -51,11 +53,12 @@ class Leaves(Phrases):
     """Reads one leaf; what is wrong with it as a whole is pointed at where it begins."""
 
     def leaf(self) -> Condition:
-        start = self.next
+        start, self._fields = self.next, {}
         leaf = self._some_leaf()
+        self.note(leaf, start, self._fields)
         problem = next(rules.own_problems(leaf), None)
         if problem is not None:
-            self.fail(f"{problem[0]} {problem[1]}", at=start)
+            self.fail(f"{problem[0]} {problem[1]}", at=self.place_of(leaf).of(problem[0]))
         return leaf
 
     def _some_leaf(self) -> Condition:
@@ -77,35 +80,60 @@ class Leaves(Phrases):
 
     def _named(self) -> Condition:
         """What begins with a name: a comparison, or events with or without a severity."""
+        first = self.next
+        self.mark("event")
         name, matchers = self.selector("a metric such as `cpu_percent`, an event, `no`, `not` or `(`")
         if self.is_event_word():
             return self._events(1, None, name, matchers)
         if self._is_anomaly():
             return self._anomaly(name, matchers)
         if not matchers and self.is_name():
-            return self._severe_events(1, name, "expected a comparison such as `> 90`, or `event`")
+            return self._severe_events(1, first, "expected a comparison such as `> 90`, or `event`")
         return self._comparison(Measure(metric=name, tags=matchers))
 
     def _counted_events(self) -> Condition:
+        self.mark("count")
+        number = self.next
         count = self._count()
+        if self._is_comparison():
+            self.fail("the metric stands on the left and the number on the right, as in `cpu_percent > 90`", at=number)
+        first = self.next
+        self.mark("event")
         name, matchers = self.selector("the name of an event")
         if not matchers and self.is_name() and not self.is_event_word():
-            return self._severe_events(count, name, "expected `event` or `events`")
+            return self._severe_events(count, first, "expected `event` or `events`")
         return self._events(count, None, name, matchers)
 
-    def _severe_events(self, count: int, severity: str, expected: str) -> Condition:
+    def _severe_events(self, count: int, first: Token, expected: str) -> Condition:
         """Two names in a row; unless `event` follows, the second is where it went wrong."""
         second = self.next
+        self._fields["severity"] = first
+        self.mark("event")
         name, matchers = self.selector("the name of an event")
-        misspelt = suggestions.closest(second.text, _AFTER_METRIC) is not None
-        if not self.is_event_word() and (misspelt or not self.is_name()):
-            self.fail(expected, known=_AFTER_METRIC, at=second)
+        if not self.is_event_word():
+            self._not_two_names(first, second, expected)
+        severity = first.text.lower() if first.text.lower() in SEVERITIES else first.text
         return self._events(count, severity, name, matchers)
+
+    def _not_two_names(self, first: Token, second: Token, expected: str) -> None:
+        """Fail unless the mistake may stand behind both."""
+        opening = habits.instead_of_opening(first.text)
+        if opening is not None:
+            self.fail(opening, at=first)
+        instead = habits.instead_of_comparing(second.text)
+        if instead is not None:
+            self.fail(instead, at=second)
+        if self._is_comparison():
+            self.fail(f"one name stands before `{self.next.text}`; one with a space goes in double quotes", at=second)
+        if suggestions.closest(second.text, _AFTER_METRIC) is not None or not self.is_name():
+            self.fail(expected, known=_AFTER_METRIC, at=second)
 
     def _events(self, count: int, severity: str | None, name: str, matchers: tuple[TagMatcher, ...]) -> Condition:
         if not self.is_event_word():
             self.fail("expected `event` or `events`", known=EVENT_WORDS)
         self.take()
+        if any(self.is_word(word) for word in ("within", "during", "over")):
+            self.fail("write `in`, as in `in 5m`")
         return EventMatches(
             event=name,
             severity=severity,
@@ -142,9 +170,11 @@ class Leaves(Phrases):
         direction = self._direction()
         if not self.is_word("over"):
             self.fail("expected `over` and from how far back to learn what is usual, as in `over 1h`", known=("over",))
+        self.mark("window")
         window = self.duration("over")
         method = self._method() if self.skip_word("using") else Method.ROBUST_Z
         seasonal = method is Method.SEASONAL and self.is_word("every")
+        self.mark("period")
         return Anomaly(
             metric=metric,
             tags=matchers,
@@ -171,6 +201,7 @@ class Leaves(Phrases):
         return Method(self.take().text.lower())
 
     def _sigma(self) -> float:
+        self.mark("sigma")
         sigma = self.number()
         if not self.skip_word("sigma"):
             self.fail("expected `sigma`, as in `beyond 3 sigma`", known=("sigma",))
@@ -192,13 +223,13 @@ class Leaves(Phrases):
         return int(token.text)
 
     def _comparison(self, measure: Measure) -> Condition:
-        under = self.value() if self.skip_sign("/") else None
+        under = self._side("under") if self.skip_sign("/") else None
         if under is None and self.skip_word("outside"):
             return self._outside(measure)
-        comparison = _COMPARISONS.get(self.next.text) if self.next.kind is Kind.SIGN else None
-        if comparison is None:
-            self.fail("expected a comparison: >, <, >=, <=, ==, != or `outside`", known=_AFTER_METRIC)
-        sign = self.take()
+        sign = self.next
+        comparison = self._sign()
+        if self.is_name() and self.next.text.lower() not in _NO_METRICS:
+            self.fail("expected a number; to compare two metrics divide them, as in `errors / requests > 1`")
         threshold = self.number()
         if self.is_word("within"):
             return self._forecast(measure, under, comparison, threshold, sign)
@@ -221,6 +252,30 @@ class Leaves(Phrases):
             recover=recover,
             hold_for=tail.hold_for,
         )
+
+    def _side(self, side: str) -> Measure:
+        """The denominator; what was marked before belongs to the numerator."""
+        self._fields = {f"over.{field}": token for field, token in self._fields.items()}
+        before = dict(self._fields)
+        self._fields = {}
+        measure = self.value()
+        self._fields = before | {f"{side}.{field}": token for field, token in self._fields.items()}
+        return measure
+
+    def _sign(self) -> Comparison:
+        if not self._is_comparison():
+            instead = habits.instead_of_comparing(self.next.text)
+            if instead is not None:
+                self.fail(instead)
+            self.fail("expected a comparison: >, <, >=, <=, ==, != or `outside`", known=_AFTER_METRIC)
+        sign = self.take()
+        meant = habits.SIGNS.get(sign.text + self.next.text) if self.next.kind is Kind.SIGN else None
+        if meant is not None:
+            self.fail(f"write `{meant}`", at=sign)
+        return _COMPARISONS[sign.text]
+
+    def _is_comparison(self) -> bool:
+        return self.next.kind is Kind.SIGN and self.next.text in _COMPARISONS
 
     def _forecast(
         self, measure: Measure, under: Measure | None, comparison: Comparison, threshold: float, sign: Token
@@ -245,7 +300,7 @@ class Leaves(Phrases):
         )
 
     def _outside(self, measure: Measure) -> Condition:
-        band = self.band()
+        band = self.band("high")
         tail = self._tail(_Tail(), is_band=True)
         recover = tail.recover if isinstance(tail.recover, Band) else None
         return Outside(measure=self._spread(measure, tail), band=band, recover=recover, hold_for=tail.hold_for)
@@ -275,6 +330,7 @@ class Leaves(Phrases):
         return replace(measure, across=tail.across)
 
     def _on_series(self) -> Across:
+        self.mark("across")
         self.take()
         if not (self.is_word("all") or self.is_word("any")):
             self.fail("expected `all series` or `any series`", known=("all", "any"))
@@ -287,4 +343,5 @@ class Leaves(Phrases):
         self.take()
         if not self.skip_word("at"):
             self.fail("expected `at` and a number, as in `recover at 80`", known=("at",))
-        return self.band() if is_band else self.number()
+        self.mark("recover")
+        return self.band("recover.high") if is_band else self.number()

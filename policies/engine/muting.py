@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 
 from policies.engine import calendar, suggestions, tags, targets
 from policies.engine.calendar import Schedule
+from policies.engine.conditions import SEVERITIES
 from policies.engine.tags import TagMatcher, TagOperator
 from policies.engine.values import TargetData
 
 FIELDS = ("target", "policy", "severity")
 """What a matcher can name of the incident itself; every other name is a tag."""
-SEVERITIES = ("info", "warning", "critical")
 LEAST_BAD = 5
 """Fewer bad targets say nothing about a common cause, whatever their share."""
 _MATCHER = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.-]{0,63})\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)

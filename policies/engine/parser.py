@@ -24,11 +24,12 @@ for        = "for" DURATION
 """
 
 from dataclasses import replace
+from typing import NoReturn
 
-from policies.engine import rules
+from policies.engine import habits, rules
 from policies.engine.conditions import Absent, AllOf, AnyOf, Condition, Not
 from policies.engine.leaves import Leaves
-from policies.engine.tokens import Kind, SentenceError
+from policies.engine.tokens import Kind, Token
 
 _MOST_BRACKETS = 40
 _CONTINUATIONS = ("and", "or", "for", "recover", "on", "in", "within", "resolved", "beyond", "using")
@@ -41,7 +42,7 @@ def parse(sentence: str) -> Condition:
     parser.finish()
     problem = next(rules.problems(condition), None)
     if problem is not None:
-        raise SentenceError(sentence=sentence, position=0, expected=problem[1])
+        parser.complain(condition, *problem)
     return condition
 
 
@@ -51,25 +52,35 @@ class _Parser(Leaves):
         self._brackets = 0
 
     def sentence(self) -> Condition:
+        start = self.next
         members = [self._both()]
         while self.skip_word("or"):
             members.append(self._both())
-        return members[0] if len(members) == 1 else AnyOf(conditions=tuple(members))
+        return members[0] if len(members) == 1 else self._whole(AnyOf(conditions=tuple(members)), start)
 
     def finish(self) -> None:
         if self.next.kind is not Kind.END:
-            self.fail("expected `and`, `or`, `for` or the end", known=_CONTINUATIONS)
+            self._stray("expected `and`, `or`, `for` or the end")
+
+    def complain(self, condition: Condition, path: str, message: str) -> NoReturn:
+        """Stop, pointing at the place in the sentence that this path leads to in the condition."""
+        for step, child in rules.steps(condition):
+            if path == step or path.startswith(f"{step}."):
+                self.complain(child, path.removeprefix(step).removeprefix("."), message)
+        self.fail(message, at=self.place_of(condition).of(path))
 
     def _both(self) -> Condition:
+        start = self.next
         members = [self._single()]
         while self.skip_word("and"):
             members.append(self._single())
-        return members[0] if len(members) == 1 else AllOf(conditions=tuple(members))
+        return members[0] if len(members) == 1 else self._whole(AllOf(conditions=tuple(members)), start)
 
     def _single(self) -> Condition:
+        start = self.next
         if self.skip_word("not"):
             self._deeper()
-            condition: Condition = Not(condition=self._single())
+            condition = self._whole(Not(condition=self._single()), start)
             self._brackets -= 1
             return condition
         if self.skip_sign("("):
@@ -87,9 +98,27 @@ class _Parser(Leaves):
     def _closed(self) -> Condition:
         """The rest of a bracket, and the `for` that may follow it."""
         inner = self.sentence()
-        self.expect_sign(")", "expected `and`, `or` or `)`", known=_CONTINUATIONS)
+        if not self.skip_sign(")"):
+            self._stray("expected `and`, `or` or `)`")
         if not self.is_word("for"):
             return inner
         if isinstance(inner, Absent) or inner.hold_for:
             self.fail("what is in the bracket has a `for` already")
-        return replace(inner, hold_for=self.hold())
+        known, hold = self.place_of(inner), self.next
+        held = replace(inner, hold_for=self.hold())
+        self.note(held, known.start, {**known.fields, "for": hold})
+        return held
+
+    def _whole(self, condition: Condition, start: Token) -> Condition:
+        self.note(condition, start, {})
+        return condition
+
+    def _stray(self, expected: str) -> NoReturn:
+        """What stands behind a condition that was whole does not belong there."""
+        number = habits.thousands(self._sentence, self.before.start)
+        if number is not None and self.sign_at(0, ","):
+            self.fail(f"write `{number}`, without `,`")
+        instead = habits.instead_of_following(self.next.text, self.peek(1).text)
+        if instead is not None and self.next.kind is not Kind.TEXT:
+            self.fail(instead)
+        self.fail(expected, known=_CONTINUATIONS)

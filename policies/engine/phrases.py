@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 from datetime import timedelta
 
-from policies.engine import aggregates, durations, rules, tagforms, tags
+from policies.engine import aggregates, durations, habits, rules, tagforms, tags, words
 from policies.engine.conditions import Across, Band, Measure
 from policies.engine.cursor import Cursor
 from policies.engine.tags import TagMatcher, TagOperator
@@ -30,6 +30,9 @@ class Phrases(Cursor):
 
     def number(self) -> float:
         token = self.next
+        if token.kind is Kind.DURATION:
+            joined = token.text.lstrip("+-.0123456789").lower() in words.RESERVED
+            self.fail("a space is missing behind the number" if joined else "expected a plain number, without a unit")
         if token.kind is not Kind.NUMBER:
             self.fail("expected a number")
         number = float(token.text)
@@ -38,12 +41,15 @@ class Phrases(Cursor):
         self.take()
         return number
 
-    def band(self) -> Band:
+    def band(self, high: str) -> Band:
+        """Two numbers; the second one is the field `high`."""
         low = self.number()
         self.expect_sign("..", "expected `..` and the upper end, as in 10..90")
+        self.mark(high)
         return Band(low=low, high=self.number())
 
     def hold(self) -> timedelta:
+        self.mark("for")
         return self.duration("for")
 
     def duration(self, word: str) -> timedelta:
@@ -55,6 +61,9 @@ class Phrases(Cursor):
         token = self.next
         if token.kind not in (Kind.DURATION, Kind.NUMBER):
             self.fail(expected)
+        unit = self.peek(1)
+        if token.kind is Kind.NUMBER and unit.kind is Kind.WORD and durations.is_unit(unit.text):
+            self.fail(durations.advice(token.text + unit.text))
         try:
             length = durations.parse(token.text)
         except ValueError as error:
@@ -86,6 +95,9 @@ class Phrases(Cursor):
         name = self.take()
         before = self._by() if self.is_word("by") else None
         self.expect_sign("(", "expected `(`")
+        instead = habits.instead_of_function(name.text)
+        if instead is not None:
+            self.fail(instead, at=name)
         measure = self._quantile() if name.text.lower() == _QUANTILE else self._inside(name, depth)
         within = self._by() if self.is_word("by") else None
         self.expect_sign(")", "expected `)`")
@@ -124,6 +136,7 @@ class Phrases(Cursor):
         return Measure(metric=metric, tags=matchers, aggregate=name, window=window)
 
     def _by(self) -> tuple[str, ...]:
+        self.mark("by")
         self.take()
         return self.names()
 

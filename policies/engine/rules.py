@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from policies.engine import conditions, globs
+from policies.engine import conditions, globs, suggestions
 from policies.engine.bounds import DOWNWARD, UPWARD
 from policies.engine.conditions import (
+    SEVERITIES,
     ZERO,
     Across,
     AllOf,
@@ -181,6 +182,9 @@ def _anomaly_problems(node: Anomaly, path: str) -> Iterator[Problem]:
 
 
 def _event_problems(node: EventMatches, path: str) -> Iterator[Problem]:
+    if node.severity is not None and node.severity not in SEVERITIES:
+        near = suggestions.meant(node.severity, SEVERITIES)
+        yield at(path, "severity"), f"must be one of {', '.join(SEVERITIES)}{near}"
     if not 1 <= node.count <= MOST_EVENTS:
         yield at(path, "count"), f"must be a whole number from 1 to {MOST_EVENTS}"
     if "*" in node.event or "?" in node.event:

@@ -5,19 +5,12 @@ import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from policies.engine import words
+from policies.engine import habits, words
 
 LONGEST_SENTENCE = 65_536
 _SIGNS = ("..", ">=", "<=", "==", "!=", "=~", "!~", ">", "<", "=", "(", ")", "{", "}", ",", "/")
 _DIGITS = frozenset(string.digits)
 _AROUND = 60
-_MEANT = {
-    "[": "a window stands in the brackets of an aggregate, as in `avg(cpu_percent, 5m)`",
-    "&": "write `and`",
-    "|": "write `or`",
-    "!": "write `not`",
-    "*": "there is no arithmetic but one `/` between two metrics; a pattern goes in double quotes",
-}
 
 
 class SentenceError(ValueError):
@@ -46,6 +39,7 @@ class Kind(enum.Enum):
     NUMBER = "number"
     DURATION = "duration"
     SIGN = "sign"
+    UNREADABLE = "unreadable"
     END = "end"
 
 
@@ -53,13 +47,13 @@ class Kind(enum.Enum):
 class Token:
     kind: Kind
     text: str
-    """For a quoted text, what is inside the quotes."""
+    """For a quoted text, what is inside the quotes; for what is unreadable, what should stand there."""
     start: int
     end: int
 
 
 def scan(sentence: str) -> list[Token]:
-    """All tokens, the last one of kind END; raises SentenceError at a character that can begin none."""
+    """All tokens up to the end, or up to the first that is unreadable: what is wrong before it is to be told first."""
     if len(sentence) > LONGEST_SENTENCE:
         limit = f"a sentence has at most {LONGEST_SENTENCE} characters"
         raise SentenceError(sentence=sentence, position=LONGEST_SENTENCE, expected=limit)
@@ -72,10 +66,20 @@ def _tokens(sentence: str) -> Iterator[Token]:
         if sentence[place].isspace():
             place += 1
             continue
-        token = _token(sentence, place)
+        try:
+            token = _token(sentence, place)
+        except _Unreadable as problem:
+            yield Token(kind=Kind.UNREADABLE, text=problem.expected, start=problem.place, end=len(sentence))
+            return
         yield token
         place = token.end
     yield Token(kind=Kind.END, text="", start=place, end=place)
+
+
+class _Unreadable(Exception):
+    def __init__(self, *, place: int, expected: str) -> None:
+        self.place, self.expected = place, expected
+        super().__init__(expected)
 
 
 def _token(sentence: str, start: int) -> Token:
@@ -89,18 +93,22 @@ def _token(sentence: str, start: int) -> Token:
         return _number(sentence, start)
     sign = next((sign for sign in _SIGNS if sentence.startswith(sign, start)), None)
     if sign is None:
-        raise SentenceError(sentence=sentence, position=start, expected=_unreadable(first))
+        raise _Unreadable(place=start, expected=_unreadable(sentence, start))
     return Token(kind=Kind.SIGN, text=sign, start=start, end=start + len(sign))
 
 
-def _unreadable(character: str) -> str:
-    if character == "%":
-        return "write a percentage as a plain number, without `%`"
-    if character in "'`\u201c\u201d\u2018\u2019":
-        return 'use double quotes: "..."'
-    if character in _MEANT:
-        return _MEANT[character]
-    return f"`{character}` has no meaning here" if character.isprintable() else "a character that cannot be printed"
+def _unreadable(sentence: str, place: int) -> str:
+    instead = habits.instead_of_character(sentence, place)
+    if instead is not None:
+        return instead
+    character = sentence[place]
+    if character.isdecimal():
+        return "write numbers with the digits 0 to 9"
+    if character.isalpha():
+        return f"a name with `{character}` in it goes in double quotes"
+    if not character.isprintable():
+        return f"an invisible character (U+{ord(character):04X}) stands here: take it out"
+    return f"`{character}` has no meaning here"
 
 
 def _quoted(sentence: str, start: int) -> Token:
@@ -115,14 +123,14 @@ def _quoted(sentence: str, start: int) -> Token:
             character = _escaped(sentence, place)
         inside.append(character)
         place += 1
-    raise SentenceError(sentence=sentence, position=start, expected="this quote is never closed")
+    raise _Unreadable(place=start, expected="this quote is never closed")
 
 
 def _escaped(sentence: str, place: int) -> str:
     character = sentence[place : place + 1]
     if character not in ('"', "\\"):
         expected = 'after a backslash comes `"` or another backslash'
-        raise SentenceError(sentence=sentence, position=place, expected=expected)
+        raise _Unreadable(place=place, expected=expected)
     return character
 
 

@@ -1,13 +1,14 @@
 """The reference page of conditions: every example on it is true."""
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from policies.engine import aggregates, language
+from policies.engine import aggregates, language, parser
 from policies.engine.language import SentenceError
 from policies.engine.words import RESERVED
 
@@ -26,6 +27,13 @@ def blocks() -> Iterator[tuple[str, str, str]]:
 
 def lines(kind: str) -> list[str]:
     return [line for found, text, _ in blocks() if found == kind for line in text.splitlines()]
+
+
+def inline() -> list[str]:
+    """Whole conditions in tables and running text: what has a comparison or begins like a sentence."""
+    prose = "".join(PAGE.split("```")[::2]).partition("## Limits and mistakes")[0]
+    quoted = re.findall(r"`([^`\n]+)`", prose)
+    return [text for text in quoted if re.search(r"[a-z)] (?:[<>]=?|[=!]=|outside) ?[0-9]|^no [a-z]", text)]
 
 
 def pairs() -> list[tuple[str, str]]:
@@ -70,9 +78,10 @@ def test_the_printed_mistake_is_what_vigil_says() -> None:
 
 
 def mistakes() -> list[tuple[str, str]]:
-    """The rows of the table of mistakes: what was typed, and the message."""
-    table = PAGE.partition("| typed | told |\n|---|---|\n")[2].partition("\n\n")[0]
-    return [(row.split("` | ")[0].removeprefix("| `"), row.split("` | ", 1)[1][:-2]) for row in table.splitlines()]
+    """The rows of the tables of mistakes: what was typed, and the message."""
+    tables = [rest.partition("\n\n")[0] for rest in PAGE.split("| typed | told |\n|---|---|\n")[1:]]
+    rows = [row for table in tables for row in table.splitlines()]
+    return [(row.split("` | ")[0].removeprefix("| `"), row.split("` | ", 1)[1][:-2]) for row in rows]
 
 
 @pytest.mark.parametrize(("typed", "told"), mistakes())
@@ -82,8 +91,19 @@ def test_every_mistake_in_the_table_gets_the_printed_message(typed: str, told: s
     assert str(caught.value) == told
 
 
-def test_there_are_ten_mistakes() -> None:
-    assert len(mistakes()) == 10
+def test_there_are_ten_mistakes_and_nine_habits() -> None:
+    assert len(mistakes()) == 10 + 9
+
+
+def test_the_grammar_is_the_one_the_parser_is_written_by() -> None:
+    (shown,) = [text for kind, text, _ in blocks() if kind == "ebnf"]
+    assert parser.__doc__ is not None
+    assert shown == parser.__doc__.partition("\n\n")[2].strip()
+
+
+@pytest.mark.parametrize("sentence", inline())
+def test_every_condition_in_running_text_and_tables_parses(sentence: str) -> None:
+    assert language.parse(sentence)
 
 
 @pytest.mark.parametrize("word", [*language.TYPES, *sorted(RESERVED)])

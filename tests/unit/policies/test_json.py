@@ -195,6 +195,7 @@ def test_the_schema_refuses_what_the_engine_refuses(document: dict[str, Any]) ->
         ({"type": "event_matches", "event": "deploy", "count": 1.5}, "count", "whole number"),
         ({"type": "event_matches", "event": "deploy", "count": True}, "count", "whole number"),
         ({"type": "event_matches", "event": "deploy", "severity": ""}, "severity", "blank"),
+        ({"type": "event_matches", "event": "deploy", "severity": "critcal"}, "severity", "did you mean `critical`?"),
         ({"type": "event_matches", "event": "deploy", "window": "0m"}, "window", "longer than zero"),
         ({"type": "all"}, "conditions", "at least one"),
         ({"type": "any", "conditions": {}}, "conditions", "list"),

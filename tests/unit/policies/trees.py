@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from policies.engine import rules, tagforms
 from policies.engine.conditions import (
+    SEVERITIES,
     Absent,
     Across,
     AllOf,
@@ -203,7 +204,7 @@ _leaves: st.SearchStrategy[Condition] = st.one_of(
     st.builds(
         EventMatches,
         event=_names,
-        severity=st.one_of(st.none(), _names),
+        severity=st.one_of(st.none(), st.sampled_from(SEVERITIES)),
         tags=_tags,
         count=st.integers(1, 100),
         window=_lengths,
