@@ -4,14 +4,13 @@ import re
 from typing import Annotated
 
 import msgspec
-from django.conf import settings
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from policies import authoring, preview, sweep
+from policies import authoring, preview, runner
 from policies.api import shapes
 from policies.models import Policy, Severity
 from vigil.access import scopes
@@ -207,27 +206,12 @@ class RunnerView(ApiView):
 
     required_scopes = {"GET": scopes.READ}
 
-    @extend_schema(summary="Health of the background policy runner", responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(
+        summary="Health of the background policy runner: lag, overruns, and the errors of each policy",
+        responses={200: OpenApiTypes.OBJECT},
+    )
     def get(self, request: Request) -> Response:
-        row, interval = sweep.status(), settings.VIGIL_SWEEP_INTERVAL_SECONDS
-        age = None if row.last_run_at is None else (self.at(request) - row.last_run_at).total_seconds()
-        runner = {
-            "enabled": True,
-            "running": age is not None and age <= 4 * interval,
-            "interval_seconds": interval,
-            "batch_size": settings.VIGIL_BATCH_MAX,
-            "last_run_at": row.last_run_at,
-            "last_success_at": row.last_success_at,
-            "last_duration_ms": row.last_duration_ms,
-            "policies_evaluated": row.policies_evaluated,
-            "targets_evaluated": row.targets_evaluated,
-            "lag_seconds": row.lag_seconds,
-            "policy_errors": row.policy_errors,
-            "runs": row.runs,
-            "overruns": row.overruns,
-            "last_error": row.last_error,
-        }
-        return Response({"ok": True, "runner": runner})
+        return Response({"ok": True, "runner": shapes.runner(runner.status(at=self.at(request)))})
 
 
 class ReloadView(ApiView):

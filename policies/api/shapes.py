@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from django.conf import settings
+
 from actions.queries import ActionView
 from policies import authoring, story
 from policies.engine.muting import Mute
@@ -11,6 +13,7 @@ from policies.models import Decision, Incident, Policy
 from policies.mutes import Muting
 from policies.preview import Outlook
 from policies.remedies import Settled
+from policies.runner import Fares, Runner
 from policies.story import Moment
 
 type Json = dict[str, object]
@@ -50,6 +53,41 @@ def ordered(settled: Iterable[Settled]) -> list[Json]:
         for one in settled
         if (action := _action(one)) is not None
     ]
+
+
+def runner(found: Runner) -> Json:
+    """How the background evaluation fares."""
+    row = found.sweep
+    return {
+        "enabled": True,
+        "running": found.running,
+        "interval_seconds": settings.VIGIL_SWEEP_INTERVAL_SECONDS,
+        "batch_size": settings.VIGIL_BATCH_MAX,
+        "last_run_at": row.last_run_at,
+        "last_success_at": row.last_success_at,
+        "last_duration_ms": row.last_duration_ms,
+        "policies_evaluated": row.policies_evaluated,
+        "targets_evaluated": row.targets_evaluated,
+        "lag_seconds": found.lag_seconds,
+        "policy_errors": row.policy_errors,
+        "runs": row.runs,
+        "overruns": row.overruns,
+        "last_error": row.last_error,
+        "policies": [_fares(one) for one in found.policies],
+    }
+
+
+def _fares(one: Fares) -> Json:
+    return {
+        "policy_name": one.policy,
+        "last_evaluated_at": one.last_evaluated_at,
+        "lag_seconds": one.lag_seconds,
+        "errors_in_a_row": one.errors_in_a_row,
+        "last_error": one.last_error,
+        "last_error_at": one.last_error_at,
+        "stopped": one.stopped,
+        "grace_until": one.grace_until,
+    }
 
 
 def outlook(found: Outlook) -> Json:

@@ -4,13 +4,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from policies import authoring, checks, documents, preview, sweep, tasks, vitals
+from policies import authoring, book, checks, documents, fitness, preview, runner, sweep, tasks, vitals
 from policies.models import Decision, Incident, PolicyHealth, PolicyVersion
 from policies.muting import silences
 from tests.integration.policies import cast
 from vigil.kernel import clock
 from vigil.periodic.models import PeriodicRun
 
+MINUTE = timedelta(minutes=1)
 pytestmark = pytest.mark.django_db
 
 
@@ -50,6 +51,27 @@ def test_check_names_a_policy_that_cannot_be_read(at: datetime) -> None:
     [warning] = checks.unreadable_policies(databases=["default"])
     assert warning.id == "policies.W001"
     assert "high-cpu-alert" in warning.msg
+
+
+def test_the_runner_tells_of_each_policy_how_late_it_is_and_what_failed(at: datetime) -> None:
+    cast.policy(name="fine")
+    broken = cast.policy(name="broken")
+    sweep.run(at=at)
+    PolicyVersion.objects.filter(policy=broken).update(document={"nonsense": True})
+    authoring.reload(actor="user:ana", at=at)
+    found = runner.status(at=at + 2 * MINUTE)
+    assert (found.running, found.lag_seconds) == (False, 105)
+    told = {one.policy: (one.stopped, bool(one.last_error), one.lag_seconds) for one in found.policies}
+    assert told == {"broken": (True, True, 105), "fine": (False, False, 105)}
+
+
+def test_the_runner_counts_the_errors_of_a_policy(at: datetime) -> None:
+    cast.policy(name="shaky")
+    sweep.run(at=at)
+    rule = next(iter(book.current(at).rules.values()))
+    fitness.failed({rule: "ZeroDivisionError: division by zero"}, at=at)
+    (shaky,) = runner.status(at=at).policies
+    assert (shaky.errors_in_a_row, shaky.last_error, shaky.stopped) == (1, "ZeroDivisionError: division by zero", False)
 
 
 def test_health_says_when_the_sweep_is_late(at: datetime) -> None:
