@@ -10,6 +10,7 @@ from rest_framework.request import Request
 
 from vigil.access import keys, principal
 from vigil.access.principal import Machine, Principal
+from vigil.http import address
 from vigil.kernel import clock
 
 REFUSED = "This key opens nothing here: it is unknown, revoked or expired. Make one with `manage.py create_key`."
@@ -45,7 +46,8 @@ class DemoLoopback(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[Machine, Principal] | None:
-        if not settings.VIGIL_DEMO or not _loopback(request.META.get("REMOTE_ADDR", "")) or _from_elsewhere(request):
+        asked = request._request
+        if not settings.VIGIL_DEMO or not _loopback(asked.META.get("REMOTE_ADDR", "")) or _from_elsewhere(asked):
             return None
         return Machine(), principal.DEMO
 
@@ -57,9 +59,8 @@ def _loopback(address: str) -> bool:
         return False
 
 
-def _from_elsewhere(request: Request | HttpRequest) -> bool:
-    forwarded = "HTTP_X_FORWARDED_FOR" in request.META or "HTTP_FORWARDED" in request.META
+def _from_elsewhere(request: HttpRequest) -> bool:
     site = request.META.get("HTTP_SEC_FETCH_SITE", "none")
     origin = request.META.get("HTTP_ORIGIN")
     own = f"{request.scheme}://{request.get_host()}"
-    return forwarded or site not in {"none", "same-origin"} or (origin is not None and origin != own)
+    return address.forwarded(request) or site not in {"none", "same-origin"} or (origin is not None and origin != own)

@@ -26,13 +26,16 @@ def health(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
-    """Readiness: each part with its state; 503 when a part that is needed has failed."""
+    """Readiness: each part with its state; 503 when a part that is needed has failed.
+
+    What a part says about its state names people, policies and reasons: that is for whoever may read the metrics too.
+    """
     reports = checks.run_all()
-    is_ready = checks.ready(reports)
+    is_ready, is_known = checks.ready(reports), _may_look_inside(request)
     return JsonResponse(
         {
             "status": "ready" if is_ready else "not ready",
-            "checks": {name: {"state": report.state, "detail": report.detail} for name, (_, report) in reports.items()},
+            "checks": {name: _shown(report, whole=is_known) for name, (_, report) in reports.items()},
         },
         status=200 if is_ready else 503,
     )
@@ -43,7 +46,7 @@ def ready(request: HttpRequest) -> HttpResponse:
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus' scrape: from allowed networks, else with a key that may read."""
-    if not address.within(address.client(request), settings.VIGIL_METRICS_ALLOW) and not _may_read(request):
+    if not _may_look_inside(request):
         return exceptions.plain(
             VigilError(
                 "Metrics are for allowed networks (VIGIL_METRICS_ALLOW) and keys with the scope 'read'.",
@@ -52,6 +55,14 @@ def metrics(request: HttpRequest) -> HttpResponse:
             )
         )
     return HttpResponse(exposition.render(), content_type=exposition.CONTENT_TYPE)
+
+
+def _shown(report: checks.Report, *, whole: bool) -> dict[str, str]:
+    return {"state": report.state, "detail": report.detail} if whole else {"state": report.state}
+
+
+def _may_look_inside(request: HttpRequest) -> bool:
+    return address.within(address.known_client(request), settings.VIGIL_METRICS_ALLOW) or _may_read(request)
 
 
 def _may_read(request: HttpRequest) -> bool:

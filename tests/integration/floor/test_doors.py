@@ -4,6 +4,9 @@ import pytest
 from django.conf import LazySettings
 from django.test import Client
 
+from actions import control
+from vigil.access import keys
+from vigil.kernel import clock
 from vigil.telemetry import collectors
 
 pytestmark = pytest.mark.django_db
@@ -19,6 +22,31 @@ def test_ready_tells_each_part_and_no_secrets(client: Client) -> None:
     answer = client.get("/ready")
     assert answer.json()["checks"]["database"]["state"] == "ok"
     assert all(set(part) == {"state", "detail"} for part in answer.json()["checks"].values())
+
+
+def test_ready_tells_strangers_no_more_than_states(client: Client, settings: LazySettings) -> None:
+    control.set_mode(mode="paused", reason="a secret plan", actor="user:ana", at=clock.now())
+    settings.VIGIL_METRICS_ALLOW = ["10.0.0.0/8"]
+    answer = client.get("/ready")
+    assert answer.json()["checks"]["control_switch"] == {"state": "degraded"}
+    assert b"ana" not in answer.content
+    assert b"plan" not in answer.content
+
+
+def test_ready_tells_everything_to_a_key_that_may_read(client: Client, settings: LazySettings) -> None:
+    settings.VIGIL_METRICS_ALLOW = ["10.0.0.0/8"]
+    _, plain = keys.create(name="watcher", scopes=["read"], actor="user:ana")
+    answer = client.get("/ready", headers={"Authorization": f"Bearer {plain}"})
+    assert answer.json()["checks"]["database"]["detail"]
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
+def test_a_proxy_on_this_machine_does_not_open_the_metrics(client: Client, settings: LazySettings, header: str) -> None:
+    assert client.get("/metrics", headers={header: "203.0.113.9"}).status_code == 401
+    assert "detail" not in client.get("/ready", headers={header: "203.0.113.9"}).json()["checks"]["database"]
+    settings.VIGIL_PROXIES = 1
+    assert client.get("/metrics", headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 401
+    assert client.get("/metrics", headers={"X-Forwarded-For": "127.0.0.1"}).status_code == 200
 
 
 @pytest.mark.parametrize("path", PLAIN)
