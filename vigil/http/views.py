@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -24,6 +25,13 @@ class ApiView(APIView):
     """Strict JSON in, JSON out; scopes per verb in `required_scopes`."""
 
     required_scopes: dict[str, str] = {}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().initial(request, *args, **kwargs)
+        except (NotAuthenticated, AuthenticationFailed, PermissionDenied):
+            self.check_throttles(request)  # the framework asks the limit last: those it turned away would have none
+            raise
 
     def perform_authentication(self, request: Request) -> None:
         super().perform_authentication(request)

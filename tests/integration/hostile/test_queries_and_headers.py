@@ -311,6 +311,26 @@ def test_a_throttled_caller_is_told_when_to_come_back(door: Door, settings: Lazy
     assert refused(answers[-1], 429)["code"] == "throttled"
 
 
+@pytest.mark.parametrize("credential", ["", "Bearer vgl_00000000_x_00000000"])
+def test_strangers_are_throttled_by_their_address(door: Door, settings: LazySettings, credential: str) -> None:
+    """S10: guessing keys is limited too."""
+    settings.VIGIL_REQUESTS_PER_MINUTE = 1
+    stranger = Client(REMOTE_ADDR=f"198.51.100.{len(credential)}", headers={"Authorization": credential})
+    statuses = [
+        stranger.get("/api/v1/actions", headers={"X-Forwarded-For": f"10.0.0.{n}"}).status_code for n in range(30)
+    ]
+    assert statuses[0] == 401
+    assert statuses[-1] == 429
+
+
+def test_a_key_without_the_scope_is_throttled_as_well(door: Door, settings: LazySettings) -> None:
+    """S10"""
+    settings.VIGIL_REQUESTS_PER_MINUTE = 1
+    wrong = doors.of("ingest", name="wrong")
+    statuses = [wrong.send("GET", "/api/v1/actions", content_type="").status for _ in range(30)]
+    assert (statuses[0], statuses[-1]) == (403, 429)
+
+
 def test_answers_are_json_that_others_read_too(door: Door) -> None:
     answer = door.send("POST", INGEST, b'{"name":"cpu","value":1e308}', content_type=JSON)
     assert answer.status == 201
