@@ -4,6 +4,8 @@ A row exists only while incidents of the pair opened or closed lately, so a heal
 they are added to, and an incident is always held before its history, so that no two writers wait for each other.
 """
 
+import itertools
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +24,7 @@ from vigil.telemetry import metrics as telemetry
 
 log = structlog.get_logger(__name__)
 
-_BATCH = 200
+_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +103,15 @@ def note(result: Result, *, incident: Incident, at: datetime) -> Noted:
 
 
 def note_all(results: Sequence[Result], *, at: datetime) -> list[Noted]:
-    """Keep results of pairs whose incidents did not move: most in one statement, those that announce something alone.
+    """Keep results of pairs whose incidents did not move: most of them together, those that announce something alone.
 
     A pair that is not remembered has nothing to add to. Returns what is to be told.
     """
-    if not results:
-        return []
-    loud = tx(lambda: _note_quietly(results, at))
+    loud = [
+        result
+        for some in itertools.batched(results, _BATCH)
+        for result in tx(lambda some=some: _note_quietly(some, at))  # type: ignore[misc]
+    ]
     return [noted for result in loud if (noted := tx(lambda result=result: _note_alone(result, at))).flap is not None]  # type: ignore[misc]
 
 
@@ -149,7 +153,7 @@ def _note_quietly(results: Sequence[Result], at: datetime) -> list[Result]:
     held = FlapHistory.objects.select_for_update().order_by("pk")
     rows = held.filter(policy_id__in={pair[0] for pair in asked}, target__in={pair[1] for pair in asked})
     loud: list[Result] = []
-    changed: list[FlapHistory] = []
+    changed: dict[str, list[int]] = defaultdict(list)
     gone: list[int] = []
     for row in rows:
         result = asked.get((row.policy_id, row.target))
@@ -162,9 +166,11 @@ def _note_quietly(results: Sequence[Result], at: datetime) -> list[Result]:
         elif after == NOTHING:
             gone.append(row.pk)
         elif after != before:
-            changed.append(_with(row, after))
-    FlapHistory.objects.bulk_update(changed, ["results", "last_at", "flapping_since"], batch_size=_BATCH)
-    FlapHistory.objects.filter(pk__in=gone).delete()
+            changed[after.results].append(row.pk)
+    for new, ids in changed.items():  # what broke together has the same results, so these are few
+        FlapHistory.objects.filter(pk__in=ids).update(results=new, last_at=at)
+    if gone:
+        FlapHistory.objects.filter(pk__in=gone).delete()
     return loud
 
 
@@ -187,15 +193,11 @@ def _write(row: FlapHistory | None, pair: Pair, history: History, incident: Inci
             row.delete()
         return
     row = row or FlapHistory(policy_id=pair[0], target=pair[1])
-    row.incident = incident
-    _with(row, history).save()
-
-
-def _with(row: FlapHistory, history: History) -> FlapHistory:
     if history.last_at is None:
         raise ValueError("A history with results knows when the newest was taken.")
+    row.incident = incident
     row.results, row.last_at, row.flapping_since = history.results, history.last_at, history.since
-    return row
+    row.save()
 
 
 def _history(row: FlapHistory) -> History:

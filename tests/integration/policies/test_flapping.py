@@ -143,6 +143,23 @@ def test_a_healthy_reading_asks_for_no_history(start: datetime) -> None:
     assert not FlapHistory.objects.exists()
 
 
+def test_a_sweep_over_many_that_just_healed_asks_no_more_than_over_few(start: datetime) -> None:
+    cast.policy(common_cause={"percent": 100}, auto_remediate=False)
+
+    def spent(hosts: int, at: datetime) -> int:
+        for number in range(hosts):
+            cast.post(92, at=at, host=f"web-{number}")
+            cast.post(40, at=at + SECOND, host=f"web-{number}")
+        sweep.run(at=at + EVERY)
+        with CaptureQueriesContext(connection) as seen:
+            sweep.run(at=at + 2 * EVERY)
+        assert FlapHistory.objects.filter(results__endswith="01000").count() == hosts
+        return len(seen)
+
+    few = spent(2, start)
+    assert spent(30, start + timedelta(hours=1)) <= few
+
+
 def test_many_readings_between_two_sweeps_are_one_result(start: datetime) -> None:
     cast.policy()
     for place in range(10):
