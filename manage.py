@@ -15,3 +15,5 @@ if __name__ == "__main__":
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"vigil: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # as the shell calls it; where it was at the moment helps nobody

@@ -1,8 +1,10 @@
 """Reads settings from the environment and `.env`, and fails with a sentence rather than a traceback."""
 
+import ipaddress
 import json
 import re
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlparse
@@ -49,6 +51,54 @@ def text(name: str, *, default: str = "") -> str:
 def names(name: str, *, default: str = "") -> list[str]:
     """A comma-separated list, blanks dropped."""
     return [part.strip() for part in text(name, default=default).split(",") if part.strip()]
+
+
+def choice(name: str, *, default: str, among: Sequence[str]) -> str:
+    """One of a few words, in whatever case they are written."""
+    given = text(name, default=default).strip().upper()
+    if given not in among:
+        raise ImproperlyConfigured(f"{name}={given!r} is none of {', '.join(among)}.")
+    return given
+
+
+def networks(name: str, *, default: str) -> list[str]:
+    """A comma-separated list of networks in CIDR form."""
+    found = names(name, default=default)
+    for network in found:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name} names {network!r}, which is no network such as 10.0.0.0/8.") from error
+    return found
+
+
+def origins(name: str) -> list[str]:
+    """A comma-separated list of origins: a scheme and a host, and nothing behind them."""
+    found = names(name)
+    for origin in found:
+        scheme, rest = _scheme(name, origin), urlparse(origin)
+        if scheme not in {"http", "https"} or origin != f"{scheme}://{rest.netloc}" or not rest.hostname:
+            raise ImproperlyConfigured(
+                f"{name} names {origin!r}, which is no origin such as https://vigil.example.org."
+            )
+    return found
+
+
+def addresses(name: str) -> dict[str, str]:
+    """A JSON object from names to http(s) addresses of servers."""
+    found = table(name)
+    for server, address in found.items():
+        if _scheme(name, address) not in {"http", "https"} or not urlparse(address).hostname:
+            raise ImproperlyConfigured(f"{name} gives {server!r} an address that is none: write http://host:port.")
+    return found
+
+
+def env_file(name: str, *, default: Path) -> Path:
+    """The file of settings; one that somebody named has to be there."""
+    given = text(name)
+    if given and not Path(given).exists():
+        raise ImproperlyConfigured(f"{name}={given} does not exist: correct it, or unset it to read {default}.")
+    return Path(given) if given else default
 
 
 def table(name: str) -> dict[str, str]:
@@ -136,6 +186,18 @@ def _unusable(directory: Path, error: OSError) -> ImproperlyConfigured:
     )
 
 
+def redis_url(name: str, *, default: str) -> str:
+    """Where the broker is, in redis-py's notation."""
+    url = text(name, default=default)
+    place = urlparse(url) if _scheme(name, url) in {"redis", "rediss", "unix"} else None
+    if place is None or not (place.path if place.scheme == "unix" else place.hostname):
+        raise ImproperlyConfigured(
+            f"{name} is no address of a Redis server: write redis://host:6379/0, rediss:// or unix:///path, or unset "
+            "it to use the embedded broker."
+        )
+    return url
+
+
 def celery_broker(redis_url: str) -> str:
     """What Celery calls the address that redis-py calls `unix:///path`."""
     if not redis_url.startswith("unix://"):
@@ -147,7 +209,11 @@ def database(url: str, *, sqlite_path: Path) -> dict[str, object]:
     """Django's description of the database at `url` ("" is the SQLite file)."""
     if url == "":
         return sqlite(sqlite_path)
-    scheme = urlparse(url).scheme
+    scheme = _scheme("DATABASE_URL", url)
+    if scheme and not urlparse(url).path.strip("/"):
+        raise ImproperlyConfigured(
+            "DATABASE_URL names no database; write postgresql://user:password@host:5432/vigil or sqlite:////path/file."
+        )
     if scheme in {"sqlite", "sqlite3"}:
         return sqlite(Path(unquote(urlparse(url).path)))
     if scheme not in {"postgres", "postgresql", "psql", "pgsql"}:
@@ -182,3 +248,16 @@ def sqlite(path: Path) -> dict[str, object]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
         },
     }
+
+
+def _scheme(name: str, url: str) -> str:
+    """How an address begins. One that cannot be taken apart is refused without quoting it: it may hold a password."""
+    try:
+        place = urlparse(url)
+        _ = place.port
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name} is no address: its port is no number, a bracket is missing, or the password holds a character "
+            "that has to be percent-encoded (/ is %2F, # is %23)."
+        ) from error
+    return place.scheme

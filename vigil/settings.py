@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import django_stubs_ext
 from kombu import Exchange, Queue
@@ -12,7 +13,7 @@ from vigil.environment import commands, flag, names, table, text, whole
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 django_stubs_ext.monkeypatch()
-environment.env.read_env(Path(text("VIGIL_ENV_FILE", default=str(BASE_DIR / ".env"))))
+environment.env.read_env(environment.env_file("VIGIL_ENV_FILE", default=BASE_DIR / ".env"))
 
 # --- where things are ----------------------------------------------------------------------------------------------
 
@@ -22,7 +23,9 @@ DEBUG = flag("VIGIL_DEBUG")
 SECRET_KEY = environment.secret_key(VIGIL_DATA_DIR)
 SECRET_KEY_FALLBACKS = names("SECRET_KEY_FALLBACKS")
 DATABASES = {"default": environment.database(text("DATABASE_URL"), sqlite_path=VIGIL_DATA_DIR / "vigil.sqlite3")}
-VIGIL_REDIS_URL = text("REDIS_URL", default=f"unix://{VIGIL_DATA_DIR / 'run' / 'valkey.sock'}?db=0")
+VIGIL_REDIS_URL = environment.redis_url(
+    "REDIS_URL", default=f"unix://{quote(str(VIGIL_DATA_DIR / 'run' / 'valkey.sock'))}?db=0"
+)
 
 # --- Django --------------------------------------------------------------------------------------------------------
 
@@ -104,8 +107,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 
 VIGIL_HTTPS = flag("VIGIL_HTTPS")
 ALLOWED_HOSTS = names("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]")
-CSRF_TRUSTED_ORIGINS = names("CSRF_TRUSTED_ORIGINS")
-CORS_ALLOWED_ORIGINS = names("CORS_ORIGINS")
+CSRF_TRUSTED_ORIGINS = environment.origins("CSRF_TRUSTED_ORIGINS")
+CORS_ALLOWED_ORIGINS = environment.origins("CORS_ORIGINS")
 CORS_URLS_REGEX = r"^/api/.*$"
 SECURE_SSL_REDIRECT = VIGIL_HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^health$", r"^ready$", r"^metrics$"]
@@ -137,7 +140,7 @@ AXES_VERBOSE = False
 AXES_CLIENT_IP_CALLABLE = "vigil.http.address.client"
 SILENCED_SYSTEM_CHECKS = ["axes.W003"]
 VIGIL_PROXIES = whole("VIGIL_PROXIES", default=0, most=10)
-VIGIL_METRICS_ALLOW = names("VIGIL_METRICS_ALLOW", default="127.0.0.0/8,::1/128")
+VIGIL_METRICS_ALLOW = environment.networks("VIGIL_METRICS_ALLOW", default="127.0.0.0/8,::1/128")
 VIGIL_REQUESTS_PER_MINUTE = whole("VIGIL_REQUESTS_PER_MINUTE", default=3_000, least=1)
 VIGIL_INGEST_REQUESTS_PER_MINUTE = whole("VIGIL_INGEST_REQUESTS_PER_MINUTE", default=600_000, least=1)
 
@@ -190,7 +193,7 @@ VIGIL_CARDINALITY_MAX = whole("VIGIL_CARDINALITY_MAX", default=100_000, least=1)
 VIGIL_SWEEP_INTERVAL_SECONDS = whole("VIGIL_SWEEP_INTERVAL_SECONDS", default=15, least=1)
 VIGIL_SWEEP_SHARD_TARGETS = whole("VIGIL_SWEEP_SHARD_TARGETS", default=5_000, least=1)
 VIGIL_STALENESS_SECONDS = whole("VIGIL_STALENESS_SECONDS", default=300, least=1)
-VIGIL_PROMETHEUS = table("VIGIL_PROMETHEUS")
+VIGIL_PROMETHEUS = environment.addresses("VIGIL_PROMETHEUS")
 VIGIL_GRACE_SECONDS = whole(
     "VIGIL_GRACE_SECONDS", default=2 if VIGIL_DEMO else max(2 * VIGIL_SWEEP_INTERVAL_SECONDS, 120)
 )
@@ -276,6 +279,8 @@ DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 PROMETHEUS_EXPORT_MIGRATIONS = False
 VIGIL_METRICS_PORT = whole("VIGIL_METRICS_PORT", default=0, most=65_535)
-VIGIL_LOG_LEVEL = text("VIGIL_LOG_LEVEL", default="INFO").upper()
+VIGIL_LOG_LEVEL = environment.choice(
+    "VIGIL_LOG_LEVEL", default="INFO", among=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+)
 LOGGING_CONFIG = "vigil.telemetry.logs.configure"
 LOGGING = {"level": VIGIL_LOG_LEVEL}

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 from tests.contracts import repository
 
-READERS = {"text", "flag", "whole", "names", "table", "commands", "data_dir"}
+READERS = {
+    *("text", "flag", "whole", "names", "table", "commands", "choice"),
+    *("data_dir", "env_file", "redis_url", "addresses", "networks", "origins"),
+}
 """The functions of vigil/environment.py that take the name of a setting."""
 
 NOT_FOR_PEOPLE = {

@@ -82,6 +82,22 @@ def test_a_database_that_is_none_of_ours(tmp_path: Path) -> None:
     assert "DATABASE_URL" in refused(tmp_path, DATABASE_URL="oracle://vigil@db/vigil")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://vigil:hunter2@db:port/vigil"),
+        ("REDIS_URL", "redis://:hunter2@127.0.0.1:port/0"),
+        ("VIGIL_LOG_LEVEL", "loud"),
+        ("CORS_ORIGINS", "vigil.example"),
+        ("VIGIL_REMEDIATORS", '{"mine": "no.such.Remediator"}'),
+    ],
+)
+def test_a_setting_that_cannot_be_meant(tmp_path: Path, name: str, value: str) -> None:
+    sentence = refused(tmp_path, **{name: value})
+    assert name in sentence
+    assert "hunter2" not in sentence
+
+
 def test_a_sqlite_file_that_is_something_else(tmp_path: Path) -> None:
     (tmp_path / "vigil.sqlite3").write_text("a shopping list, not a database" * 100)
     assert "vigil.sqlite3" in refused(tmp_path)

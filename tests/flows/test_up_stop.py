@@ -64,3 +64,14 @@ def test_a_second_ctrl_c_hurries(live_stack: Callable[..., Stack]) -> None:
     assert vigil.process.wait(20) == 0
     assert time.monotonic() - started < 10
     wait_until(lambda: not any(alive(pid) for pid in below), seconds=10, what="the end of everything")
+
+
+def test_a_ctrl_c_before_it_has_loaded_is_no_traceback(live_stack: Callable[..., Stack]) -> None:
+    vigil = live_stack(wait=False)
+    assert vigil.process is not None
+    # The interpreter runs, its signal handler is in place, and Django is being loaded.
+    wait_until(lambda: (vigil.data_dir / "secret_key").exists(), seconds=30, what="the settings to be read")
+    vigil.interrupt()
+    assert vigil.process.wait(30) in {0, 130}
+    vigil.stop()
+    assert not any("Traceback" in line for line in vigil.lines)

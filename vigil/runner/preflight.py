@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import redis
+from django.core import checks
 
 from vigil.runner.errors import UnableToStart
 from vigil.runner.layout import Layout
@@ -35,6 +36,15 @@ def demo_stays_here(host: str) -> None:
             f"The demo answers callers without a key, so it only listens on this machine: leave --host {host} away, "
             "or start without --demo."
         )
+
+
+def settings_hold() -> None:
+    """The checks of Django and of the apps find no error; one would keep half of the processes from starting."""
+    errors = [one for one in checks.run_checks() if one.is_serious() and not one.is_silenced()]
+    if errors:
+        more = f" And {len(errors) - 1} more: manage.py check says them all." if len(errors) > 1 else ""
+        said = " ".join(f"{part.strip().removesuffix('.')}." for part in (errors[0].msg, errors[0].hint) if part)
+        raise UnableToStart(f"The settings cannot be used: {said}{more}".replace("\n", " "))
 
 
 def directories(layout: Layout) -> None:

@@ -68,6 +68,7 @@ def run(options: Options, *, say: Callable[[str], None]) -> None:
     if options.demo:
         preflight.demo_stays_here(options.host)
     stops = Stops()
+    preflight.settings_hold()
     with _layout() as layout:
         preflight.directories(layout)
         logs.keep_own(layout.log("runner"))

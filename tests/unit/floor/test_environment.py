@@ -95,3 +95,66 @@ def test_a_command_that_is_neither_is_refused_by_its_name(monkeypatch: pytest.Mo
     monkeypatch.setenv("VIGIL_SAMPLE", json.dumps({"true": entry}))
     with pytest.raises(ImproperlyConfigured, match="'true' must be a path"):
         environment.commands("VIGIL_SAMPLE")
+
+
+@pytest.mark.parametrize(
+    "url", ["foo", "postgresql://u:p@host:port/name", "postgresql://[::1/name", "postgresql://host", "sqlite://"]
+)
+def test_a_database_address_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL"):
+        environment.database(url, sqlite_path=tmp_path / "x")
+
+
+@pytest.mark.parametrize("url", ["foo", "redis://", "redis://h:port/0", "redis://[::1/0", "http://h:6379", "unix://"])
+def test_a_redis_address_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("VIGIL_SAMPLE", url)
+    with pytest.raises(ImproperlyConfigured, match="VIGIL_SAMPLE"):
+        environment.redis_url("VIGIL_SAMPLE", default="")
+
+
+@pytest.mark.parametrize("url", ["redis://h", "rediss://:pw@h:6380/1", "unix:///run/a%20b/v.sock?db=0"])
+def test_redis_addresses_are_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("VIGIL_SAMPLE", url)
+    assert environment.redis_url("VIGIL_SAMPLE", default="") == url
+
+
+def test_a_password_that_breaks_its_address_is_not_told(tmp_path: Path) -> None:
+    with pytest.raises(ImproperlyConfigured, match="percent-encoded") as raised:
+        environment.database("postgresql://vigil:hunter2#@host/name", sqlite_path=tmp_path / "x")
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_word_that_is_none_of_the_few_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIGIL_SAMPLE", "loud")
+    with pytest.raises(ImproperlyConfigured, match="none of DEBUG, INFO"):
+        environment.choice("VIGIL_SAMPLE", default="INFO", among=("DEBUG", "INFO"))
+
+
+def test_a_network_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIGIL_SAMPLE", "127.0.0.0/8,home")
+    with pytest.raises(ImproperlyConfigured, match="'home'"):
+        environment.networks("VIGIL_SAMPLE", default="")
+
+
+def test_a_server_without_an_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIGIL_SAMPLE", '{"main": "prometheus:9090"}')
+    with pytest.raises(ImproperlyConfigured, match="'main'"):
+        environment.addresses("VIGIL_SAMPLE")
+
+
+def test_a_settings_file_that_was_named_has_to_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VIGIL_SAMPLE", str(tmp_path / "vigil.env"))
+    with pytest.raises(ImproperlyConfigured, match="does not exist"):
+        environment.env_file("VIGIL_SAMPLE", default=tmp_path / ".env")
+
+
+@pytest.mark.parametrize("text", ["vigil.example", "https://vigil.example/", "ftp://vigil.example", "https:"])
+def test_an_origin_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("VIGIL_SAMPLE", text)
+    with pytest.raises(ImproperlyConfigured, match="VIGIL_SAMPLE"):
+        environment.origins("VIGIL_SAMPLE")
+
+
+def test_origins_may_name_a_port_and_any_name_below_a_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIGIL_SAMPLE", "http://localhost:3000, https://*.example.org")
+    assert environment.origins("VIGIL_SAMPLE") == ["http://localhost:3000", "https://*.example.org"]

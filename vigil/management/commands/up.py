@@ -12,7 +12,7 @@ from vigil.runner.errors import UnableToStart
 
 class Command(BaseCommand):
     help = "Start Vigil on this machine and keep it running until Ctrl-C."
-    # The processes it starts run the checks; this one must say what is wrong in one sentence instead.
+    # It runs them itself, and says what is wrong in one sentence.
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
