@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from policies.engine import durations, language, targets
 from policies.engine.conditions import Condition
+from vigil.http import misfits
 from vigil.kernel.errors import FieldError, VigilError, summary
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
@@ -265,8 +266,8 @@ def _body(raw: object) -> PolicyBody:
     try:
         return msgspec.convert(raw, PolicyBody, strict=True)
     except msgspec.ValidationError as error:
-        problem = _located(str(error))
-        raise UnableToReadPolicy(f"The policy was not understood: {problem.message}", errors=[problem]) from error
+        problem = misfits.field_error(error, PolicyBody)
+        raise UnableToReadPolicy(f"The policy was not understood: {summary([problem])}", errors=[problem]) from error
 
 
 def unknown_fields(raw: Mapping[str, object], *, known: tuple[str, ...] = FIELDS) -> list[FieldError]:
@@ -279,13 +280,6 @@ def _unknown(key: str, known: tuple[str, ...]) -> str:
     close = difflib.get_close_matches(key[:80], known, n=1, cutoff=0.6)
     hint = f"did you mean `{close[0]}`?" if close else f"the fields are {', '.join(known)}."
     return f"`{key[:80]}` is not a field of a policy; {hint}"
-
-
-def _located(message: str) -> FieldError:
-    """Split the decoder's `Expected ... - at `$.rate.count`` into a path and a sentence."""
-    text, _, place = message.partition(" - at `$")
-    path = place.rstrip("`").lstrip(".")
-    return FieldError(path=path, message=f"{text} ({path})." if path else f"{text}.")
 
 
 class _Reader:

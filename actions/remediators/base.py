@@ -8,8 +8,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from vigil.http import strict_json
-from vigil.kernel.errors import FieldError, VigilError
+from vigil.http import misfits
+from vigil.kernel.errors import FieldError, VigilError, summary
 
 CALL_SECONDS = 12.0
 """Wall-clock time one call may take in all. It is part of the chain that ends below the lease (25 s)."""
@@ -139,8 +139,8 @@ def read_config[T](config: Mapping[str, object], shape: type[T]) -> T:
     try:
         return msgspec.convert(dict(config), shape, strict=True)
     except msgspec.ValidationError as error:
-        place = strict_json.field_error(error)
-        raise wrong(path=place.path, message=f"{place.message}.") from error
+        place = misfits.field_error(error, shape)
+        raise wrong(path=place.path, message=summary([place])) from error
 
 
 def wrong(*, path: str, message: str) -> ConfigurationError:

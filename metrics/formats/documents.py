@@ -49,8 +49,8 @@ def read(body: bytes, *, find_double_keys: bool) -> object:
             text, parse_float=_number, parse_int=_number, parse_constant=_constant, object_pairs_hook=pairs
         )
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno} column {error.colno}"
-        raise Unreadable(f"The body is not JSON: {error.msg} at {where}.") from None
+        what = error.msg.removesuffix(" at")  # some of Python's sentences end like that
+        raise Unreadable(f"The body is not JSON: {what} at line {error.lineno}, column {error.colno}.") from None
 
 
 def refuse_depth(body: bytes) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from metrics.formats import diagnosis, documents, moments, wire
+from metrics.formats import diagnosis, documents, moments, text, wire
 from metrics.formats.documents import Doubled
 from metrics.formats.moments import Span
 from metrics.formats.reading import Decoded, Unreadable
@@ -103,7 +103,8 @@ def _unwrapped(document: dict[str, object]) -> list[object]:
     if not isinstance(sent, list):
         raise _invalid("metrics", "must be a list of readings")
     if len(document) > 1:
-        raise _invalid("metrics", "stands alone; nothing else may stand beside it")
+        beside = next(key for key in document if key != "metrics")
+        raise _invalid(text.shown(beside), "is not a field; nothing but metrics stands in a batch")
     return sent
 
 

@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from vigil.kernel.errors import FieldError, Invalid, VigilError, summary
+from vigil.http import misfits
+from vigil.kernel.errors import Invalid, VigilError, summary
 
 DEEPEST = 32
 
@@ -49,7 +50,8 @@ def decode(body: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise NotJson(f"The body is not UTF-8 (at byte {error.start}).") from error
     except json.JSONDecodeError as error:
-        raise NotJson(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from error
+        what = error.msg.removesuffix(" at")  # some of Python's sentences end like that
+        raise NotJson(f"The body is not JSON: {what} at line {error.lineno}, column {error.colno}.") from error
     except _GivenTwice as error:
         raise Invalid(str(error)) from error
     except RecursionError as error:
@@ -68,7 +70,7 @@ def fit[T](document: object, shape: type[T]) -> T:
     try:
         return msgspec.convert(document, shape)
     except msgspec.ValidationError as error:
-        found = field_error(error)
+        found = misfits.field_error(error, shape)
         raise Invalid(f"The body was not understood: {summary([found])}", errors=[found]) from error
 
 
@@ -81,12 +83,6 @@ def refuse_controls(document: Any) -> None:
                 f"A text holds the control character U+{ord(found[0]):04X}; leave such characters out. "
                 "Line breaks and tabs may stay."
             )
-
-
-def field_error(error: msgspec.ValidationError) -> FieldError:
-    """msgspec's sentence as a place and a message."""
-    message, _, path = str(error).partition(" - at `$")
-    return FieldError(path=path.rstrip("`").lstrip("."), message=message)
 
 
 def _check_start(body: bytes) -> None:

@@ -17,8 +17,9 @@ class FieldError:
 def summary(errors: Sequence[FieldError]) -> str:
     """The first error with its place, as the end of a sentence, and how many more there are."""
     where = f"{errors[0].path}: " if errors[0].path else ""
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{where}{errors[0].message.removesuffix('.')}{more}."
+    if len(errors) > 1:
+        return f"{where}{errors[0].message.removesuffix('.')} (and {len(errors) - 1} more)."
+    return f"{where}{errors[0].message}{'' if errors[0].message.endswith(('.', '?')) else '.'}"
 
 
 class VigilError(Exception):

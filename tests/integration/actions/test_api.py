@@ -63,12 +63,12 @@ def test_an_order_carries_the_requests_id(call: Caller) -> None:
     [
         ({"action": "restart", "target": ""}, "target"),
         ({"action": "restart", "target": "*"}, "target"),
-        ({"action": "restart"}, ""),
-        ({"target": "web-01"}, ""),
+        ({"action": "restart"}, "target"),
+        ({"target": "web-01"}, "action"),
         ({"action": "nonsense", "target": "web-01"}, "action"),
         ({"action": "scale-up", "target": "web-01", "params": {"replicas": True}}, "params.replicas"),
         ({"action": "scale-up", "target": "web-01", "params": [1]}, "params"),
-        ({"action": "scale-up", "target": "web-01", "dry_runn": True}, ""),
+        ({"action": "scale-up", "target": "web-01", "dry_runn": True}, "dry_runn"),
         ({"action": "scale-up", "target": 5}, "target"),
     ],
 )

@@ -159,7 +159,6 @@ def test_a_405_says_what_there_is(door: Door) -> None:
     assert refused(answer, 405)["detail"] == "This address does not take DELETE; it takes GET, POST."
 
 
-
 @pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
 @pytest.mark.parametrize("verb", ["POST", "PUT", "DELETE"])
 def test_whoever_watches_may_only_look(door: Door, path: str, verb: str) -> None:

@@ -114,7 +114,7 @@ def test_words_stay_words(word: str) -> None:
     text = GOOD.replace("auto_remediate: true", f"auto_remediate: {word}")
     with pytest.raises(UnableToReadPolicy) as caught:
         _load(text)
-    assert "str" in caught.value.errors[0].message
+    assert "not text" in caught.value.errors[0].message
 
 
 def test_bytes_that_are_no_utf8_and_files_too_large_are_refused() -> None:

@@ -1,3 +1,4 @@
+import re
 import time
 
 import pytest
@@ -222,8 +223,23 @@ def test_a_broken_line_is_named() -> None:
     assert (refused.value.status, refused.value.errors[0].path) == (400, "[1]")
 
 
-@pytest.mark.parametrize("body", [b'{"metrics":{}}', b'{"metrics":[{}],"x":1}', b'{"metrics":[],"metrics":[{}]}'])
-def test_a_wrapper_holds_one_list_and_nothing_else(body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (b'{"metrics":{}}', "metrics"),
+        (b'{"metrics":[],"metrics":[{}]}', "metrics"),
+        (b'{"metrics":[{}],"atomic":true}', "atomic"),
+        (b'{"\\u001b":1,"metrics":[{}]}', "?"),
+    ],
+)
+def test_a_wrapper_holds_one_list_and_nothing_else(body: bytes, path: str) -> None:
     with pytest.raises(Unreadable) as refused:
         decode(body)
-    assert (refused.value.status, refused.value.errors[0].path) == (422, "metrics")
+    assert (refused.value.status, refused.value.errors[0].path) == (422, path)
+
+
+@pytest.mark.parametrize("body", [b'{"name":"a', b'{"name":"a\x01"}', b'{"name"', b'{"name":"a",}'])
+def test_what_is_no_json_is_told_in_one_sentence(body: bytes) -> None:
+    with pytest.raises(Unreadable) as refused:
+        decode(body)
+    assert re.fullmatch(r"The body is not JSON: (?!.* at at ).+ at line 1, column \d+\.", refused.value.detail)
