@@ -25,7 +25,7 @@ def stuck() -> Report:
         return Report(state="ok", detail="No action waits for a person.")
     return Report(
         state="degraded",
-        detail=f"{waiting} actions hold their target until a person has looked.",
+        detail=f"{waiting} action{' holds its' if waiting == 1 else 's hold their'} target until a person has looked.",
         hint="Look at each in the console; then cancel it (nothing runs any more) or retry it.",
     )
 

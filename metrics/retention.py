@@ -23,8 +23,8 @@ PATIENCE = timedelta(seconds=10)
 def prune(*, at: datetime, batch: int = 5_000, max_batches: int = 100, patience: timedelta = PATIENCE) -> int:
     """Drop old receipts, events and samples, then series that are left without samples; rows dropped.
 
-    At most `max_batches` transactions of at most `batch` rows for each, and no new one after `patience`, but one of each
-    kind in any case: however many samples there are, the rest gets its turn. The next call goes on.
+    At most `max_batches` transactions of at most `batch` rows for each, and no new one after `patience`, but one of
+    each kind in any case: however many samples there are, the rest gets its turn. The next call goes on.
     """
     kept_from = at - timedelta(days=settings.VIGIL_RETENTION_DAYS)
     old: list[QuerySet[Model]] = [

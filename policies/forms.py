@@ -9,7 +9,7 @@ from django import forms
 from actions import queries
 from policies import documents
 from policies.documents import Document, Json
-from policies.engine import aggregates, durations, language, numerals
+from policies.engine import aggregates, durations, language, numerals, targets
 from policies.engine.conditions import Across, Compare, Comparison, Condition
 from policies.models import Policy, Severity
 from vigil.http import strict_json
@@ -41,6 +41,10 @@ def _text(**more: Any) -> forms.CharField:
     return forms.CharField(**options)
 
 
+def _must(advice: str) -> dict[str, Any]:
+    return {"required": True, "error_messages": {"required": advice}}
+
+
 def _json(**more: Any) -> forms.CharField:
     return forms.CharField(required=False, widget=forms.Textarea(attrs={"spellcheck": "false"}), **more)
 
@@ -48,7 +52,11 @@ def _json(**more: Any) -> forms.CharField:
 class PolicyForm(forms.Form):
     """Everything a policy says. What it means is judged by `policies.documents`, as for the API and for files."""
 
-    name = _text(label="Name", help_text="Lower-case letters, digits and dashes; it never changes.")
+    name = _text(
+        **_must("Give it a name, such as high-cpu."),
+        label="Name",
+        help_text="Lower-case letters, digits and dashes; it never changes.",
+    )
     description = _text(label="Description", max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))
     severity = forms.ChoiceField(choices=Severity.choices, initial=Severity.WARNING)
     target = _text(label="Targets", help_text="A name, a pattern such as web-*, or * for every target.")
@@ -88,11 +96,13 @@ class PolicyForm(forms.Form):
         label="The condition as a sentence",
         max_length=4000,
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
-        help_text="For example: avg(cpu_percent, 5m) > 90 for 2m, or: error_rate > 5 and not no heartbeat for 2m",
+        help_text="For example: avg(cpu_percent, 5m) > 90 for 2m, or: error_rate > 5 and latency_ms > 800",
     )
     condition = _json(label="The condition as JSON", max_length=20_000)
 
-    action = forms.ChoiceField(label="Remedy", required=False)
+    action = forms.ChoiceField(
+        **_must("Choose a remedy; a policy that only observes says what it would do."), label="Remedy"
+    )
     params = _json(label="Its parameters", max_length=16_384, help_text='A JSON object, such as {"replicas": 2}.')
     then = _json(
         label="And if that does not help",
@@ -155,10 +165,20 @@ class PolicyForm(forms.Form):
             if not isinstance(field.widget, forms.RadioSelect | forms.CheckboxInput):
                 field.widget.attrs["class"] = "vg-input"
 
+    def clean_target(self) -> str:
+        """Said here already, so that one look at the form shows every place."""
+        written = str(self.cleaned_data["target"])
+        try:
+            targets.check(written)
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from error
+        return written
+
     def clean(self) -> dict[str, Any]:
         data = self.cleaned_data
         try:
             self.raw = document_of(data)
+            read_condition(data)
         except Misread as error:
             self.refuse(error.places)
         return data

@@ -50,6 +50,12 @@ def differences(before: PolicyVersion, after: PolicyVersion) -> tuple[Change, ..
     return tuple(Change(field=field, before=_said(old.get(field)), after=_said(new.get(field))) for field in fields)
 
 
+def terms(version: PolicyVersion) -> list[tuple[str, str]]:
+    """Everything it says, field by field, without what it leaves open."""
+    said = _readable(version).items()
+    return [(field, _said(value)) for field, value in said if value not in (None, "", [], {})]
+
+
 def readable(version: PolicyVersion) -> bool:
     """Whether this Vigil still understands the version, so that it could be put in force again."""
     try:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Case, Exists, IntegerField, OuterRef, QuerySet, Value, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -38,6 +38,9 @@ class Tale:
 
 def _flapping() -> QuerySet[FlapHistory]:
     return FlapHistory.objects.filter(flapping_since__isnull=False)
+
+
+LIVE_FIRST = Case(When(status__in=LIVE, then=Value(0)), default=Value(1), output_field=IntegerField())
 
 
 class LiveFilter(admin.SimpleListFilter):
@@ -104,7 +107,7 @@ class IncidentAdmin(ScopedAdmin[Incident]):
     list_filter = (LiveFilter, "severity", PolicyFilter)
     search_fields = ("target", "policy__name", "status_reason")
     search_help_text = "Target, policy, or reason"
-    ordering = ("-id",)
+    ordering = (LIVE_FIRST, "-id")
     list_select_related = ("policy",)
     actions = ("acknowledge_selected",)
     to_act = OPERATORS

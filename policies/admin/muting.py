@@ -86,7 +86,7 @@ class MutingAdmin[M: Muting](ScopedAdmin[M]):
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         scoped.demand(request, OPERATORS)
-        form = self.form_class(request.POST if request.method == "POST" else None)
+        form = self.form_class(request.POST if request.method == "POST" else None, initial=request.GET.dict())
         if request.method != "POST" or not form.is_valid():
             return self._page(request, "console/mute_new.html", 422 if request.method == "POST" else 200, form=form)
         at, actor = clock.now(), scoped.caller(request).actor
@@ -146,7 +146,7 @@ class MutingAdmin[M: Muting](ScopedAdmin[M]):
             **self.admin_site.each_context(request),
             "title": str(row) if row is not None else f"New {self.opts.verbose_name}",
             "introduction": self.introduction,
-            "opts": self.opts,
+            "object": row,
             "back": reverse(f"admin:{self._name}_changelist"),
             **context,
         }

@@ -186,6 +186,7 @@ class PolicyAdmin(ScopedAdmin[Policy]):
             "form": form,
             "policy": policy,
             "health": getattr(policy, "health", None),
+            "terms": history.terms(policy.current) if policy is not None and policy.current is not None else [],
             "editions": history.of(policy) if policy is not None else [],
             "may_write": scoped.allows(request, EDITORS),
             "schemas": {one.name: {"description": one.description, "schema": one.schema} for one in form.kinds},

@@ -14,6 +14,7 @@ from actions.models import Action, Remediator
 from actions.states import State
 from metrics.formats.reading import EventReading, Reading
 from policies import authoring, intake, sweep
+from policies.muting import inhibitions, maintenance, silences
 from vigil.kernel import clock
 from vigil.kernel.database import database_now
 from vigil.periodic import beats
@@ -122,9 +123,28 @@ def build() -> None:
     send("error_rate", 9.4, "api-02")
     send("error_rate", 1.1, "api-01")
     send("latency_ms", 912.0, "api-01")
+    mute()
+    send("queue_length", 900, "batch-01")
     happen("deploy_finished", "api-02")
     happen("deploy_failed", "queue-02", severity="critical")
     sweep.run(at=clock.now())
+
+
+def mute() -> None:
+    """One of each sort of what mutes; of what the scene shows the silence alone touches anything."""
+    at = clock.now()
+    policy("queue-long", "queue_length > 500", target="batch-*", action="scale-up")
+    silence = {"matchers": ["target = batch-*"], "duration": "2h", "comment": "The night's import is late."}
+    silences.create(raw=silence, actor="user:ana", at=at)
+    weekly = {"days": ["sat", "sun"], "from": "22:00", "to": "02:00", "timezone": "Europe/Berlin"}
+    maintenance.create(raw={"target": "lab-*", "weekly": weekly, "comment": "Backups."}, actor="user:ana", at=at)
+    rule = {
+        "name": "a dead host",
+        "source": ["policy = host-down"],
+        "target": ["policy != host-down"],
+        "equal": ["host"],
+    }
+    inhibitions.create(raw=rule, actor="user:ana", at=at)
 
 
 def showcase() -> None:

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from actions import control
 from actions.models import Action, ActionType, Remediator
 from metrics.models import Event, Series
-from policies.models import Incident, Policy
+from policies.models import Incident, InhibitionRule, MaintenanceWindow, Policy, Silence
 from tests.browser import scene
 from tests.servers import valkey
 from vigil import schedule
@@ -86,7 +86,8 @@ def watch(page: Page, base: str, faults: list[str]) -> None:
 def pages() -> dict[str, str]:
     """Every page, by the name of its picture."""
     listed = (
-        "policies_incident", "actions_action", "policies_policy", "actions_remediator", "actions_actiontype",
+        "policies_incident", "actions_action", "policies_policy", "policies_silence", "policies_maintenancewindow",
+        "policies_inhibitionrule", "actions_remediator", "actions_actiontype",
         "access_apikey", "audit_entry", "metrics_series", "metrics_event", "auth_user", "auth_group",
         "periodic_workerbeat", "periodic_periodicrun", "django_celery_beat_periodictask", "axes_accessattempt",
     )  # fmt: skip
@@ -94,7 +95,16 @@ def pages() -> dict[str, str]:
     found |= {"now": reverse("admin:index"), "control": reverse("admin:control")}
     found |= {
         f"new-{name}": reverse(f"admin:{name}_add")
-        for name in ("policies_policy", "actions_action", "access_apikey", "actions_remediator", "auth_user")
+        for name in (
+            "policies_policy",
+            "policies_silence",
+            "policies_maintenancewindow",
+            "policies_inhibitionrule",
+            "actions_action",
+            "access_apikey",
+            "actions_remediator",
+            "auth_user",
+        )
     }
     for incident in Incident.objects.order_by("id"):
         found[f"incident-{incident.status}-{incident.target}"] = _change("policies_incident", incident.pk)
@@ -103,7 +113,9 @@ def pages() -> dict[str, str]:
     found["policy"] = _change("policies_policy", Policy.objects.get(name="web-cpu-high").pk)
     found["policy-sentence"] = _change("policies_policy", Policy.objects.get(name="agent-silent").pk)
     found["series"] = _change("metrics_series", Series.objects.filter(target="web-01").values_list("pk", flat=True)[0])
-    for model in (Remediator, ActionType, Entry, User, PeriodicTask, Event, ApiKey):
+    for model in (
+        Remediator, ActionType, Entry, User, PeriodicTask, Event, ApiKey, Silence, MaintenanceWindow, InhibitionRule,
+    ):  # fmt: skip
         key = model.objects.order_by("pk").values_list("pk", flat=True).first()
         if key is not None:
             name = f"{model._meta.app_label}_{model._meta.model_name}"

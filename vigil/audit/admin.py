@@ -9,7 +9,10 @@ from django.http import HttpRequest
 from vigil.access.scoped import ScopedAdmin
 from vigil.audit.models import Entry
 
-SUBJECTS = ("action", "incident", "policy", "control", "key", "remediator", "action-type", "user", "schedule")
+SUBJECTS = (
+    "action", "incident", "policy", "silence", "maintenance", "inhibition", "control", "key", "remediator",
+    "action-type", "user", "schedule",
+)  # fmt: skip
 
 
 class SubjectFilter(admin.SimpleListFilter):
@@ -63,6 +66,6 @@ class EntryAdmin(ScopedAdmin[Entry]):
 
     @admin.display(description="change")
     def change(self, obj: Entry) -> str | None:
-        if not obj.to_state:
+        if not obj.to_state or obj.from_state == obj.to_state:
             return None
         return f"{obj.from_state} → {obj.to_state}" if obj.from_state else obj.to_state

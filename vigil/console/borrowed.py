@@ -40,7 +40,7 @@ class OwnersAdmin[M: Model](ScopedAdmin[M]):
         return self.has_view_permission(request) and super().has_delete_permission(request)
 
 
-class PeopleAdmin(UserAdmin, ScopedAdmin[User]):  # type: ignore[type-arg]
+class PeopleAdmin(UserAdmin, ScopedAdmin[User]):  # type: ignore[type-arg, misc]  # the stubs know no optional request
     """Accounts. Administrators manage them; superusers and their powers are a superuser's business."""
 
     form = UserChangeForm
@@ -112,13 +112,49 @@ class GroupsAdmin(OwnersAdmin[Group]):
         return ", ".join(obj.user_set.order_by("username").values_list("username", flat=True)) or "nobody"
 
 
+class ScheduleForm(ModelForm[PeriodicTask]):
+    """The library's words, for people who did not choose the library."""
+
+    class Meta:
+        model = PeriodicTask
+        fields = ("enabled",)
+        labels = {
+            "task": "Task",
+            "interval": "Runs",
+            "queue": "Queue",
+            "last_run_at": "Last run",
+            "total_run_count": "Runs so far",
+            "date_changed": "Last changed",
+        }
+        help_texts = {
+            **dict.fromkeys(
+                ["name", "task", "interval", "queue", "last_run_at", "total_run_count", "date_changed"], ""
+            ),
+            "enabled": "Off: beat leaves it out. The sweep is then run by the dispatcher.",
+        }
+
+
 class ScheduleAdmin(OwnersAdmin[PeriodicTask]):
     """celery-beat's jobs. The code owns them and sets their intervals; here one may be switched off and on."""
 
     to_change = ADMINISTRATORS
-    list_display = ("name", "enabled", "interval", "last_run_at", "total_run_count")
+    form = ScheduleForm
+    list_display = ("name", "enabled", "runs", "last_run", "runs_so_far")
+    list_select_related = ("interval",)
     fields = ("name", "task", "interval", "queue", "enabled", "last_run_at", "total_run_count", "date_changed")
     readonly_fields = ("name", "task", "interval", "queue", "last_run_at", "total_run_count", "date_changed")
+
+    @admin.display(description="runs")
+    def runs(self, obj: PeriodicTask) -> str:
+        return str(obj.interval)
+
+    @admin.display(description="last run", ordering="last_run_at")
+    def last_run(self, obj: PeriodicTask) -> Any:
+        return obj.last_run_at
+
+    @admin.display(description="runs so far", ordering="total_run_count")
+    def runs_so_far(self, obj: PeriodicTask) -> int:
+        return int(obj.total_run_count)
 
     def save_model(self, request: HttpRequest, obj: PeriodicTask, form: Any, change: bool) -> None:
         """Only the switch is written: a whole row would undo what beat counted meanwhile."""

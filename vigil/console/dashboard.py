@@ -191,11 +191,11 @@ def _idle(incident: Incident, decision: Decision | None, *, at: datetime) -> str
     if incident.status == IncidentStatus.PENDING:
         return "Watching: it opens when it lasts."
     if decision is not None:
-        return _DECIDED.get(decision.answer, "{}").format(decision.reason)
+        return _DECIDED.get(decision.answer, "{}.").format(decision.reason.rstrip("."))
     return "Watching; nothing has been decided yet."
 
 
-_DECIDED = {Answer.HOLD: "Held: {}.", Answer.REFUSE: "Refused: {}."}
+_DECIDED: Mapping[str, str] = {Answer.HOLD: "Held: {}.", Answer.REFUSE: "Refused: {}."}
 
 
 def _counts() -> Counts:

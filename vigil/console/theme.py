@@ -1,5 +1,7 @@
 """How the console looks and how one finds one's way: read by settings, so it may import no model."""
 
+from typing import Any
+
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
@@ -37,7 +39,7 @@ def favicon(request: HttpRequest) -> str:
 
 
 # Each group answers one question.
-NAVIGATION: list[dict[str, object]] = [
+NAVIGATION: list[dict[str, Any]] = [
     {
         "title": "Watch",
         "items": [

@@ -22,6 +22,7 @@ ACTOR = "demo"
 KEY_NAME = "demo-simulator"
 MARK = "(made by the demo)"
 """In the last name of the demo's user, so that nobody else's account is ever touched."""
+FIRST_NAME = "Operator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,8 @@ def _user() -> User:
     found = User.objects.filter(username="operator").first()
     name = "operator" if found is None or found.last_name == MARK else "demo-operator"
     user, _ = User.objects.get_or_create(username=name, defaults={"last_name": MARK})
-    user.last_name, user.is_active, user.is_staff, user.is_superuser = MARK, True, True, True
+    user.first_name, user.last_name = FIRST_NAME, MARK
+    user.is_active = user.is_staff = user.is_superuser = True
     return user
 
 

@@ -64,6 +64,7 @@ def test_a_silence_is_made_shown_and_ended(as_role: SignIn) -> None:
     page = browser.get(made.headers["Location"]).content.decode()
     assert "target = web-* and severity != critical" in page
     assert "silence.created" in page
+    assert f'tracking-tight">silence {row.pk}: deploy<' in page
     browser.post(reverse("admin:policies_silence_end", args=[row.pk]))
     row.refresh_from_db()
     assert row.ended_by == "user:operator-ana"

@@ -417,6 +417,47 @@ def test_a_page_that_fails_says_so_without_a_traceback() -> None:
     assert "This page failed." in text_of(answer.content)
 
 
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        ("audit_entry", "Audit"),
+        ("metrics_series", "Metrics"),
+        ("auth_user", "People"),
+        ("django_celery_beat_periodictask", "Schedule"),
+        ("policies_incident", "Incidents"),
+    ],
+)
+def test_a_list_is_called_what_the_navigation_calls_it(as_role: SignIn, name: str, called: str) -> None:
+    page = as_role("superuser").get(reverse(f"admin:{name}_changelist")).content.decode()
+    assert re.search(rf"<title>\s*{called} \| Vigil\s*</title>", page)
+    assert re.search(rf'tracking-tight">\s*{called}</', page)
+
+
+def test_an_empty_list_says_whether_anything_is_hidden(as_role: SignIn) -> None:
+    browser, address = as_role("operator"), reverse("admin:policies_silence_changelist")
+    empty, sought = (text_of(browser.get(address, query).content) for query in ({}, {"q": "deploy"}))
+    assert "There is nothing here yet. New silence" in empty
+    assert "Nothing matches. Show all" in sought
+
+
+def test_incidents_that_last_come_before_those_that_are_over(as_role: SignIn) -> None:
+    scene.policy("web-cpu-high", "cpu_percent > 90", mode="observe")
+    for target, value in (("web-01", 97), ("web-02", 97), ("web-02", 3)):
+        scene.send("cpu_percent", value, target)
+    page = text_of(as_role("viewer").get(reverse("admin:policies_incident_changelist")).content)
+    assert page.index("web-01 open") < page.index("web-02 healed")
+
+
+def test_an_incident_leads_to_a_silence_and_to_an_order_about_its_target(as_role: SignIn) -> None:
+    scene.policy("web-cpu-high", "cpu_percent > 90", mode="observe")
+    scene.send("cpu_percent", 97, "web 01&x=*")
+    browser = as_role("operator")
+    page = browser.get(reverse("admin:policies_incident_change", args=[Incident.objects.get().pk])).content.decode()
+    silence, order = re.findall(r'href="([^"]+/add/\?[^"]+)"', page)
+    assert ">\ntarget = web 01&amp;x=*</textarea>" in browser.get(html.unescape(silence)).content.decode()
+    assert 'value="web 01&amp;x=*"' in browser.get(html.unescape(order)).content.decode()
+
+
 @pytest.mark.parametrize("path", ["password_change/", "policies/", "actions/", "search/?s=pol", "jsi18n/"])
 def test_the_pages_that_came_with_django_work_too(as_role: SignIn, path: str) -> None:
     assert as_role("operator").get(f"/admin/{path}").status_code == 200

@@ -89,7 +89,8 @@ def test_only_the_chosen_way_counts(as_role: SignIn) -> None:
         ({"metric": "cpu\x00"}, "ull"),
         ({"written_as": "sentence", "sentence": "cpu\x1b > 1"}, "invisible character (U+001B)"),
         ({"window": "5 minutes"}, "whole number and a unit"),
-        ({"action": ""}, "action"),
+        ({"action": ""}, "Choose a remedy"),
+        ({"name": ""}, "Give it a name"),
         ({"params": "{replicas: 2}"}, "This is not JSON"),
         ({"params": '{"copies": 2}'}, "copies"),
         ({"params": '{"replicas": 2, "replicas": 3}'}, "This is not JSON"),
@@ -242,6 +243,14 @@ def test_a_viewer_reads_a_policy_without_a_form(as_role: SignIn) -> None:
     assert "cpu_percent &gt; 90" in page
     assert "policy-form" not in page
     assert "Switch off" not in page
+    assert "&quot;" not in page.split("What it says", 1)[1]
+
+
+def test_every_wrong_place_is_shown_at_once(as_role: SignIn) -> None:
+    draft = FORM | {"name": "", "target": "", "action": "", "written_as": "sentence", "sentence": "cpu >> 3"}
+    page = as_role("editor").post(ADD, draft).content.decode()
+    assert "Not saved: 4 places to correct" in page
+    assert "at character 6: expected a number" in page
 
 
 def test_names_of_others_are_shown_as_text(as_role: SignIn) -> None:

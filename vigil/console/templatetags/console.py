@@ -11,7 +11,7 @@ from policies.engine import durations
 from policies.models import Decision
 from policies.story import Story
 from vigil.access import marks
-from vigil.console import dashboard
+from vigil.console import dashboard, theme
 from vigil.console.dashboard import Trouble
 
 register = template.Library()
@@ -62,6 +62,13 @@ def as_json(value: object) -> str:
 def words(state: object) -> str:
     """A stored state as words."""
     return str(state).replace("_", " ")
+
+
+@register.filter
+def as_in_navigation(title: str, link: str) -> str:
+    """A list is called what the navigation calls it, whatever its model is called."""
+    items = (item for group in theme.NAVIGATION for item in group["items"])
+    return next((item["title"] for item in items if str(item["link"]) == link), title)
 
 
 @register.simple_tag
