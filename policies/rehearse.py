@@ -20,7 +20,7 @@ from policies.engine.rehearsal import comparing, file, run
 from policies.engine.rehearsal.comparing import Difference
 from policies.engine.rehearsal.file import File, FileError
 from policies.engine.rehearsal.script import Expectation, Script
-from policies.engine.rehearsal.stage import Deed, Proof, Stopped, Subject, World
+from policies.engine.rehearsal.stage import Deed, Proof, Scene, Stopped, Subject, World
 from policies.engine.rehearsal.timeline import Seen
 from policies.models import Mode
 from policies.readings import Data
@@ -99,7 +99,7 @@ def check(*, document: object, beside: Path | None = None, patience: timedelta |
     rules = _rules(read, beside)
     _check_names(read.tests, rules)
     world = _world(rules, _deadline(patience))
-    subjects = [_subject(rule) for rule in rules.values()]
+    subjects = [subject_of(rule) for rule in rules.values()]
     return Report(tests=tuple(_checked(script, subjects, world) for script in read.tests))
 
 
@@ -179,7 +179,8 @@ def _named(one: Expectation) -> list[tuple[str, str]]:
     return named + [("actions", wanted.policy) for wanted in one.actions or () if wanted.policy is not None]
 
 
-def _subject(rule: Rule) -> Subject:
+def subject_of(rule: Rule) -> Subject:
+    """A rule as it is played."""
     steps = rule.document.steps
     waits = [*(step.after for step in steps[1:]), timedelta(0)]
     default_settle = timedelta(seconds=settings.VIGIL_SETTLE_SECONDS)
@@ -202,19 +203,14 @@ def _subject(rule: Rule) -> Subject:
 
 
 def _world(rules: Mapping[str, Rule], patience: Callable[[], None]) -> World:
-    def guard(subject: Subject, target: str, deeds: Sequence[Deed], at: datetime) -> Stopped | None:
-        return _guarded(rules[subject.name], target, deeds, rules, at)
-
     def prove(subject: Subject, deed: Deed, seen: Seen, at: datetime) -> Proof | None:
-        data = Data(series=seen.series, events=seen.events)
-        found = verification.prove(action=_action(deed), rule=rules[subject.name], data=data, at=at)
-        return None if isinstance(found, NotYet) else Proof(effect=_EFFECTS[found.result], reason=found.reason)
+        return proof(rules[subject.name], deed, seen, at)
 
     return World(
         target_of=metric_targets.target_of,
         staleness=judging.staleness(),
         sweep_every=timedelta(seconds=settings.VIGIL_SWEEP_INTERVAL_SECONDS),
-        guard=guard,
+        guard=lambda scene: guarded(rules[scene.subject.name], scene, rules),
         prove=prove,
         patience=patience,
     )
@@ -235,9 +231,16 @@ def _deadline(patience: timedelta | None) -> Callable[[], None]:
     return look
 
 
-def _guarded(rule: Rule, target: str, deeds: Sequence[Deed], rules: Mapping[str, Rule], at: datetime) -> Stopped | None:
-    """What the guards of a live order say, with the test's own deeds as the facts."""
-    limits = rule.limits
+def proof(rule: Rule, deed: Deed, seen: Seen, at: datetime) -> Proof | None:
+    """What fresh data says of a deed; None while nothing can be said."""
+    data = Data(series=seen.series, events=seen.events)
+    found = verification.prove(action=_action(deed), rule=rule, data=data, at=at)
+    return None if isinstance(found, NotYet) else Proof(effect=_EFFECTS[found.result], reason=found.reason)
+
+
+def guarded(rule: Rule, scene: Scene, rules: Mapping[str, Rule]) -> Stopped | None:
+    """What the guards of a live order say, with the deeds so far as the facts; `rules` are those that deeds are of."""
+    limits, target, deeds, at = rule.limits, scene.target, scene.deeds, scene.at
     cooldown = limits.cooldown
     if cooldown is None:
         cooldown = timedelta(seconds=settings.VIGIL_DEFAULT_COOLDOWN_SECONDS)
@@ -260,7 +263,7 @@ def _guarded(rule: Rule, target: str, deeds: Sequence[Deed], rules: Mapping[str,
 
 
 def _last_effect(target: str, deeds: Sequence[Deed], *, since: datetime) -> datetime | None:
-    return max((deed.ordered_at for deed in deeds if deed.target == target and deed.ordered_at > since), default=None)
+    return max((deed.acted_at for deed in deeds if deed.target == target and deed.acted_at > since), default=None)
 
 
 def _occupant(target: str, deeds: Sequence[Deed]) -> guards.Occupant | None:
@@ -310,7 +313,7 @@ def _action(deed: Deed) -> ActionView:
         cancel_requested=False,
         deadline=deed.ended_at,
         created_at=deed.ordered_at,
-        started_at=deed.ordered_at,
+        started_at=deed.acted_at,
         finished_at=deed.ended_at,
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from policies.engine.conditions import Condition
-from policies.engine.lifecycle import IncidentState, Timings
+from policies.engine.lifecycle import IncidentState, Timings, Transition
 from policies.engine.planning import Effect, Ladder
 from policies.engine.rehearsal.timeline import Namer, Seen
 from policies.engine.values import Verdict
@@ -45,8 +45,12 @@ class Deed:
     step: int
     incident: int
     ordered_at: datetime
+    acted_at: datetime
+    """When it had its effect."""
     ended_at: datetime
     succeeds: bool
+    assumed: bool = True
+    """Whether how it ended is a guess."""
     settle: timedelta
     reason: str
     """Why it was ordered."""
@@ -74,8 +78,33 @@ class Proof:
     reason: str
 
 
-type Guard = Callable[[Subject, str, Sequence[Deed], datetime], Stopped | None]
-"""May this policy act on that target now, after these deeds?"""
+@dataclass(slots=True, kw_only=True)
+class Episode:
+    """A live incident."""
+
+    number: int
+    state: IncidentState
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What the target's series agreed on when it began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A policy wants to act on a target."""
+
+    subject: Subject
+    target: str
+    incident: Episode
+    at: datetime
+    deeds: Sequence[Deed]
+    """Everything that was ordered before."""
+    live: Mapping[Pair, Episode]
+    together: frozenset[Pair]
+    """Those that the same readings found bad."""
+
+
+type Guard = Callable[[Scene], Stopped | None]
+"""Why nothing is ordered now; None when nothing speaks against it."""
 type Prove = Callable[[Subject, Deed, Seen, datetime], Proof | None]
 """Did it help? None: not to be said yet."""
 
@@ -88,7 +117,12 @@ class World:
     staleness: timedelta
     sweep_every: timedelta
     guard: Guard
+    """Asked last, of an order that would be placed now."""
     prove: Prove
+    mute: Guard = lambda _: None
+    """Asked first, whatever else there is to say."""
+    review: Callable[[datetime, Mapping[Pair, Episode]], None] = lambda at, live: None
+    """Called at each sweep, before anything is ordered."""
     patience: Callable[[], None] = lambda: None
     """Called before each judgement; raises when the rehearsal takes too long."""
 
@@ -101,12 +135,39 @@ class Health:
     grace_until: datetime | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Episode:
-    """A live incident."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """An incident moved."""
 
-    number: int
-    state: IncidentState
+    at: datetime
+    incident: int
+    policy: str
+    target: str
+    transition: Transition
+    reason: str
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """An action was not ordered, and why; noted once while the reason stays."""
+
+    at: datetime
+    incident: int
+    policy: str
+    target: str
+    stopped: Stopped
+
+
+@dataclass(slots=True, kw_only=True)
+class Journal:
+    """Everything that happened, in order."""
+
+    turns: list[Turn] = field(default_factory=list)
+    stops: list[Stop] = field(default_factory=list)
+    deeds: list[Deed] = field(default_factory=list)
+    judged: int = 0
+    """Verdicts that were made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
