@@ -1,5 +1,6 @@
 """The only reader others use: plain values, and one query for any number of series."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import groupby
@@ -33,6 +34,24 @@ class SeriesData(msgspec.Struct, frozen=True):
     tags: Mapping[str, str]
     target: str
     points: tuple[Point, ...]
+
+
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """One stored sample, and when it came in."""
+
+    id: int
+    at: datetime
+    value: float
+    received_at: datetime
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A series over a stretch of time, oldest sample first, with the newest one before the stretch."""
+
+    name: str
+    tags: Mapping[str, str]
+    target: str
+    samples: tuple[Kept, ...]
 
 
 class Summary(msgspec.Struct, frozen=True, gc=False):
@@ -100,6 +119,47 @@ def window(
         for number, found in points.items()
         if number in about  # made between the two queries
     ]
+
+
+def recorded(
+    *, metrics: Collection[str], since: datetime, until: datetime, targets: Collection[str] | None = None
+) -> list[Recorded]:
+    """The series of these metrics that had a sample by `until`, with those in `since < at <= until`; three queries."""
+    where, parameters = _of(metrics, targets)
+    kin = _fetch(f"SELECT id, name, tags, target FROM metrics_series WHERE {where} ORDER BY id", parameters)  # noqa: S608
+    found: dict[int, list[Kept]] = defaultdict(list)
+    for number, one in (*_kept_before(where, parameters, since), *_kept_within(where, parameters, since, until)):
+        found[number].append(one)
+    return [
+        Recorded(name, _tags(tags), target, tuple(found[number]))
+        for number, name, tags, target in kin
+        if number in found
+    ]
+
+
+def recorded_events(*, names: Collection[str], since: datetime, until: datetime) -> list[tuple[EventData, datetime]]:
+    """Events of these names in `since < at <= until`, oldest first, each with the time it came in; one query."""
+    where, parameters = _of(names, None)
+    columns = f"id, name, severity, target, tags, {rows.moment('at')}, {rows.moment('received_at')}"
+    sql = f"SELECT {columns} FROM metrics_event WHERE {where} AND at > %s AND at <= %s ORDER BY at, id"  # noqa: S608
+    read = rows.moment_reader()
+    return [
+        (EventData(number, name, severity, target, _tags(tags), read(at)), read(received))
+        for number, name, severity, target, tags, at, received in _fetch(
+            sql, [*parameters, rows.stamp(since), rows.stamp(until)]
+        )
+    ]
+
+
+def samples_total(*, metrics: Collection[str], since: datetime, until: datetime) -> int:
+    """How many samples these metrics have in `since < at <= until`."""
+    where, parameters = _of(metrics, None)
+    sql = f"""
+        SELECT count(*) FROM metrics_sample
+        WHERE series_id IN (SELECT id FROM metrics_series WHERE {where}) AND at > %s AND at <= %s
+    """  # noqa: S608
+    [(total,)] = _fetch(sql, [*parameters, rows.stamp(since), rows.stamp(until)])
+    return int(total)
 
 
 def summaries(
@@ -178,6 +238,32 @@ def _points(where: str, parameters: list[Any], *, since: datetime, until: dateti
         number: tuple([Point(sample, read(at), value) for _, sample, at, value in group])
         for number, group in groupby(found, key=itemgetter(0))
     }
+
+
+def _kept_within(where: str, parameters: list[Any], since: datetime, until: datetime) -> list[tuple[int, Kept]]:
+    sql = f"""
+        SELECT series_id, id, {rows.moment("at")}, value, {rows.moment("received_at")} FROM metrics_sample
+        WHERE series_id IN (SELECT id FROM metrics_series WHERE {where}) AND at > %s AND at <= %s
+        ORDER BY series_id, at, id
+    """  # noqa: S608
+    return _kept(_fetch(sql, [*parameters, rows.stamp(since), rows.stamp(until)]))
+
+
+def _kept_before(where: str, parameters: list[Any], since: datetime) -> list[tuple[int, Kept]]:
+    """Of each series the newest sample before the stretch."""
+    newest = "SELECT id FROM metrics_sample WHERE series_id = series.id AND at <= %s ORDER BY at DESC, id DESC LIMIT 1"
+    columns = f"series.id, sample.id, {rows.moment('sample.at')}, sample.value, {rows.moment('sample.received_at')}"
+    sql = f"""
+        SELECT {columns}
+        FROM (SELECT id FROM metrics_series WHERE {where}) AS series
+        JOIN metrics_sample AS sample ON sample.id = ({newest})
+    """  # noqa: S608
+    return _kept(_fetch(sql, [*parameters, rows.stamp(since)]))
+
+
+def _kept(found: Iterable[tuple[Any, ...]]) -> list[tuple[int, Kept]]:
+    read = rows.moment_reader()
+    return [(number, Kept(sample, read(at), value, read(received))) for number, sample, at, value, received in found]
 
 
 def _fetch(sql: str, parameters: Iterable[Any]) -> list[tuple[Any, ...]]:

@@ -97,7 +97,7 @@ def update(
     policy = get(name)
     _check_version(policy, _expected(change, expected_version))
     note = _note(change, note)
-    draft = check(_merged(policy, change))
+    draft = check(merged(policy, change))
     if draft.name != name:
         raise UnableToReadPolicy(
             "A policy's name never changes; make a new policy and remove this one.",
@@ -256,7 +256,8 @@ def _differences(before: Mapping[str, object], after: Mapping[str, object]) -> s
     return {field for field in before.keys() | after.keys() if before.get(field) != after.get(field)}
 
 
-def _merged(policy: Policy, change: Mapping[str, object]) -> documents.Json:
+def merged(policy: Policy, change: Mapping[str, object]) -> documents.Json:
+    """The policy in the shape people write, with the changed fields; UnableToReadPolicy where Vigil sets a field."""
     shown = shown_extras(policy)
     touched = [field for field in GIVEN if field in change and change[field] != shown[field]]
     if touched:

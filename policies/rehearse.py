@@ -98,9 +98,9 @@ def check(*, document: object, beside: Path | None = None, patience: timedelta |
         raise _unusable([FieldError(path=path, message=message) for path, message in error.errors]) from error
     rules = _rules(read, beside)
     _check_names(read.tests, rules)
-    world = _world(rules, _deadline(patience))
+    around = world(rules, _deadline(patience))
     subjects = [subject_of(rule) for rule in rules.values()]
-    return Report(tests=tuple(_checked(script, subjects, world) for script in read.tests))
+    return Report(tests=tuple(_checked(script, subjects, around) for script in read.tests))
 
 
 def _checked(script: Script, subjects: Sequence[Subject], world: World) -> Checked:
@@ -202,7 +202,9 @@ def subject_of(rule: Rule) -> Subject:
     )
 
 
-def _world(rules: Mapping[str, Rule], patience: Callable[[], None]) -> World:
+def world(rules: Mapping[str, Rule], patience: Callable[[], None]) -> World:
+    """This installation around these policies."""
+
     def prove(subject: Subject, deed: Deed, seen: Seen, at: datetime) -> Proof | None:
         return proof(rules[subject.name], deed, seen, at)
 
@@ -248,11 +250,11 @@ def guarded(rule: Rule, scene: Scene, rules: Mapping[str, Rule]) -> Stopped | No
         switch=guards.Switch(mode="active"),
         target=target,
         cooldown=cooldown,
-        occupant=_occupant(target, deeds),
-        last_effect_at=_last_effect(target, deeds, since=at - cooldown),
+        occupant=_occupant(target, deeds, at),
+        last_effect_at=_last_effect(target, deeds, since=at - cooldown, at=at),
         rate=guards.Usage(
             name=f"policy {rule.name}",
-            used=sum(deed.policy == rule.name and deed.ordered_at > at - limits.rate_per for deed in deeds),
+            used=sum(deed.policy == rule.name and _counts(deed, since=at - limits.rate_per) for deed in deeds),
             cap=limits.rate_count,
         ),
         rate_per=limits.rate_per,
@@ -262,15 +264,27 @@ def guarded(rule: Rule, scene: Scene, rules: Mapping[str, Rule]) -> Stopped | No
     return None if isinstance(answer, guards.Allow) else Stopped(guard=answer.guard, reason=answer.reason)
 
 
-def _last_effect(target: str, deeds: Sequence[Deed], *, since: datetime) -> datetime | None:
-    return max((deed.acted_at for deed in deeds if deed.target == target and deed.acted_at > since), default=None)
+def _counts(deed: Deed, *, since: datetime) -> bool:
+    """Does it count against a rate: it had its effect lately, or it waits for it?"""
+    return deed.runs if deed.acted_at is None else deed.acted_at > since
 
 
-def _occupant(target: str, deeds: Sequence[Deed]) -> guards.Occupant | None:
+def _last_effect(target: str, deeds: Sequence[Deed], *, since: datetime, at: datetime) -> datetime | None:
+    acted = [deed.acted_at for deed in deeds if deed.target == target and deed.acted_at is not None]
+    return max((one for one in acted if since < one <= at), default=None)
+
+
+def _occupant(target: str, deeds: Sequence[Deed], at: datetime) -> guards.Occupant | None:
     running = next((deed for deed in deeds if deed.target == target and deed.runs), None)
     if running is None:
         return None
-    return guards.Occupant(action_id=running.number, kind=running.action, status="running")
+    begun = running.acted_at is not None and running.acted_at <= at
+    status = Status.RUNNING if begun else Status.PENDING
+    return guards.Occupant(
+        action_id=running.number if running.action_id is None else running.action_id,
+        kind=running.action,
+        status=status,
+    )
 
 
 def _at_once(limits: guards.Limits, deeds: Sequence[Deed], rules: Mapping[str, Rule]) -> tuple[guards.Usage, ...]:

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, re_path
 
-from policies.api import checks, explain, incidents, ingest, muting, policies
+from policies.api import backtests, checks, explain, incidents, ingest, muting, policies
 
 _NAME = r"(?P<name>[^/]+)"
 _ID = r"(?P<incident_id>[0-9]{1,18})"
@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern] = [
     re_path(r"^policies/runner/status/?$", policies.RunnerView.as_view(), name="policies-runner"),
     re_path(r"^policies/severity/(?P<severity>[^/]+)/?$", policies.SeverityView.as_view(), name="policies-severity"),
     re_path(rf"^policies/{_NAME}/?$", policies.PolicyView.as_view(), name="policy"),
+    re_path(rf"^policies/{_NAME}/backtest/?$", backtests.BacktestView.as_view(), name="policy-backtest"),
     re_path(rf"^policies/{_NAME}/enable/?$", policies.EnableView.as_view(), name="policy-enable"),
     re_path(rf"^policies/{_NAME}/disable/?$", policies.DisableView.as_view(), name="policy-disable"),
     re_path(r"^incidents/?$", incidents.IncidentsView.as_view(), name="incidents"),

@@ -175,8 +175,8 @@ def _load(version: tuple[int, int], at: datetime) -> Kept:
     return Kept(
         version=version,
         silences=_readable(silence_of, silences),
-        windows=_readable(_window, windows),
-        inhibitions=_readable(_inhibition, InhibitionRule.objects.filter(ended_at=None).order_by("id")),
+        windows=_readable(window_of, windows),
+        inhibitions=_readable(inhibition_of, InhibitionRule.objects.filter(ended_at=None).order_by("id")),
         causes=tuple(
             Standing(policy=row.policy.name, group_by=row.group_by, group=row.group, mute=mute_of(row))
             for row in causes
@@ -198,14 +198,16 @@ def _readable[R: models.Model, V](read: Callable[[R], V | None], rows: Iterable[
     return tuple(values)
 
 
-def _window(row: MaintenanceWindow) -> Window | None:
+def window_of(row: MaintenanceWindow) -> Window | None:
+    """A window as the engine wants it; None when it was ended before it began."""
     schedule = schedule_of(row)
     if schedule is None:
         return None
     return Window(id=row.pk, target=row.target, schedule=schedule, author=row.author, comment=row.comment)
 
 
-def _inhibition(row: InhibitionRule) -> Inhibition:
+def inhibition_of(row: InhibitionRule) -> Inhibition:
+    """A rule as the engine wants it."""
     return Inhibition(
         id=row.pk,
         name=row.name,

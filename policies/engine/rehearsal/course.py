@@ -16,12 +16,14 @@ type Stretch = tuple[datetime, datetime]
 class Fate:
     """What becomes of an action."""
 
-    acted_at: datetime
-    """When it had its effect."""
+    acted_at: datetime | None
+    """When it had its effect; None for one that was given up before it began, and so is no try."""
     ended_at: datetime
     succeeds: bool
-    assumed: bool = True
-    """Nobody knows: it was not ordered when this was recorded."""
+    settle: timedelta | None = None
+    """How long it had to show its effect; None: as long as the policy says."""
+    action_id: int | None = None
+    """The recorded action; None when it was not ordered then, and how it ends is a guess."""
 
 
 type Fates = Callable[[str, str, str, datetime], Fate]

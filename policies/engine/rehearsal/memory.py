@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_right, insort
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -61,6 +61,13 @@ class _Shelf:
     """By target, then by metric."""
     events: dict[str, list[tuple[str, Event]]] = field(default_factory=lambda: defaultdict(list))
 
+    def heard(self) -> Iterator[tuple[str, Mapping[str, str], datetime]]:
+        """Each target with the tags of something it sent, and when the newest of that was."""
+        for target, by_metric in self.series.items():
+            yield from ((target, line.tags, line.newest_at) for lines in by_metric.values() for line in lines)
+        for target, events in self.events.items():
+            yield from ((target, event.tags, event.at) for _, event in events)
+
 
 class Memory:
     """Grows with each arrival."""
@@ -103,20 +110,20 @@ class Memory:
             events=tuple(shelf.events.get(target, ())),
         )
 
-    def known(self, subject: Subject, *, since: datetime | None = None) -> set[str]:
-        """The targets that a policy covers and any metric or event of it knows, or has told of since that moment."""
+    def known(self, subject: Subject) -> set[str]:
+        """The targets that a policy covers and any metric or event of it knows."""
         shelf = self._shelves[subject.name]
-        told = {
-            target
-            for target, lines in shelf.series.items()
-            if since is None or any(line.newest_at >= since for many in lines.values() for line in many)
-        }
-        happened = {
-            target
-            for target, events in shelf.events.items()
-            if since is None or any(event.at >= since for _, event in events)
-        }
-        return {target for target in told | happened if subject.covers(target)}
+        return {target for target in {*shelf.series, *shelf.events} if subject.covers(target)}
+
+    def known_by(self, subject: Subject, tag: str, since: datetime) -> dict[str, set[str]]:
+        """Those of them that were heard of since, by the value of a tag; without a tag all are one group."""
+        shelf = self._shelves[subject.name]
+        groups: dict[str, set[str]] = defaultdict(set)
+        for target, tags, at in shelf.heard():
+            group = tags.get(tag) if tag else ""
+            if at >= since and group is not None and subject.covers(target):
+                groups[group].add(target)
+        return groups
 
     def _take_event(self, arrival: Arrival, event: Event) -> None:
         for subject in self._subjects:

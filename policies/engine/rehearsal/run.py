@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from policies.engine import conditions, evaluation, flapping, lifecycle, muting, planning
 from policies.engine.flapping import History
@@ -29,6 +30,8 @@ from policies.engine.rehearsal.stage import (
 )
 from policies.engine.rehearsal.timeline import MIDNIGHT, Arrival
 from policies.engine.values import Outcome, Verdict
+
+type Together = Mapping[Pair, Mapping[str, str]]
 
 _OVER = (Transition.FORGOTTEN, Transition.RESOLVED, Transition.RESOLVED_UNVERIFIED)
 
@@ -101,8 +104,8 @@ class _Stage:
             return
         self._verify(moment)
         pairs = self._everything(moment) if sweeps else self._concerned(fresh, moment)
-        if sweeps:
-            self._world.review(moment, self._live)
+        for subject in self._subjects.values() if sweeps else ():
+            self._world.review(subject, moment, self._live, partial(self._memory.known_by, subject))
         judged = {pair: self._verdict(self._subjects[pair[0]], pair[1], moment) for pair in pairs}
         together = self._bad_together(judged, moment)
         for pair, verdict in judged.items():
@@ -192,21 +195,25 @@ class _Stage:
             was_violated=live is not None and live.state.was_violated,
         )
 
-    def _bad_together(self, judged: Mapping[Pair, Verdict], moment: datetime) -> frozenset[Pair]:
+    def _bad_together(self, judged: Mapping[Pair, Verdict], moment: datetime) -> Together:
         """The pairs that will be open and bad after this evaluation."""
-        return frozenset(
-            pair
+        return {
+            pair: self._tags(pair, moment)
             for pair, verdict in judged.items()
             if (pair in self._live or verdict.outcome is not Outcome.HEALTHY)
             and _is_bad(self._subjects[pair[0]], self._advance(pair, verdict, moment).state, verdict)
-        )
+        }
+
+    def _tags(self, pair: Pair, moment: datetime) -> Mapping[str, str]:
+        """Those that the incident began with; before there is one, what the target's series agree on."""
+        if pair in self._live:
+            return self._live[pair].tags
+        return muting.agreed(self._memory.data_of(self._subjects[pair[0]], pair[1], at=moment))
 
     def _advance(self, pair: Pair, verdict: Verdict, moment: datetime) -> Step:
         return lifecycle.advance(self._state(pair), verdict, moment, self._subjects[pair[0]].timings)
 
-    def _settle(
-        self, pair: Pair, verdict: Verdict, together: frozenset[Pair], moment: datetime, *, sweep: bool
-    ) -> None:
+    def _settle(self, pair: Pair, verdict: Verdict, together: Together, moment: datetime, *, sweep: bool) -> None:
         subject, live = self._subjects[pair[0]], self._live.get(pair)
         self._verdicts[pair] = verdict
         well = live is None and verdict.outcome is Outcome.HEALTHY
@@ -236,8 +243,7 @@ class _Stage:
             del self._histories[pair]
         if step.state.status is not Status.NONE and pair not in self._live:
             self._incidents += 1
-            data = self._memory.data_of(self._subjects[pair[0]], pair[1], at=moment)
-            self._live[pair] = Episode(number=self._incidents, state=step.state, tags=muting.agreed(data))
+            self._live[pair] = Episode(number=self._incidents, state=step.state, tags=self._tags(pair, moment))
         if step.transition is not None:
             self._turn(pair, step.transition, step.reason, verdict, moment)
         if step.transition in _OVER:
@@ -260,9 +266,10 @@ class _Stage:
             )
         )
 
-    def _remedy(self, subject: Subject, pair: Pair, step: Step, together: frozenset[Pair], moment: datetime) -> None:
+    def _remedy(self, subject: Subject, pair: Pair, step: Step, together: Together, moment: datetime) -> None:
         incident = self._live[pair].number
-        tried = [deed for deed in self.journal.deeds if deed.incident == incident]
+        mine = (deed for deed in self.journal.deeds if deed.incident == incident)
+        tried = [deed for deed in mine if deed.runs or deed.acted_at is not None]
         self._mark_relapses(subject, tried, moment)
         plan = planning.next_step(subject.ladder, [_tried(deed) for deed in tried], at=moment)
         stopped = None if isinstance(plan, Wait) else self._objection(subject, pair, plan, step, together, moment)
@@ -287,7 +294,7 @@ class _Stage:
         pair: Pair,
         plan: planning.Take | planning.GiveUp,
         step: Step,
-        together: frozenset[Pair],
+        together: Together,
         moment: datetime,
     ) -> Stopped | None:
         scene = Scene(
@@ -298,6 +305,7 @@ class _Stage:
             deeds=self.journal.deeds,
             live=self._live,
             together=together,
+            known=partial(self._memory.known_by, subject),
         )
         mute = self._world.mute(scene)
         if mute is not None:
@@ -325,8 +333,8 @@ class _Stage:
             acted_at=fate.acted_at,
             ended_at=fate.ended_at,
             succeeds=fate.succeeds,
-            assumed=fate.assumed,
-            settle=subject.settle,
+            action_id=fate.action_id,
+            settle=subject.settle if fate.settle is None else fate.settle,
             reason=self._verdicts[pair].reason,
         )
         self.journal.deeds.append(deed)

@@ -45,12 +45,12 @@ class Deed:
     step: int
     incident: int
     ordered_at: datetime
-    acted_at: datetime
-    """When it had its effect."""
+    acted_at: datetime | None
+    """When it had its effect; None when it was given up before it began."""
     ended_at: datetime
     succeeds: bool
-    assumed: bool = True
-    """Whether how it ended is a guess."""
+    action_id: int | None = None
+    """The recorded action that it was; None when how it ended is a guess."""
     settle: timedelta
     reason: str
     """Why it was ordered."""
@@ -88,6 +88,10 @@ class Episode:
     """What the target's series agreed on when it began."""
 
 
+type Known = Callable[[str, datetime], Mapping[str, set[str]]]
+"""The policy's targets that were heard of since a moment, by the value of a tag; all are one group without a tag."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """A policy wants to act on a target."""
@@ -99,8 +103,9 @@ class Scene:
     deeds: Sequence[Deed]
     """Everything that was ordered before."""
     live: Mapping[Pair, Episode]
-    together: frozenset[Pair]
-    """Those that the same readings found bad."""
+    together: Mapping[Pair, Mapping[str, str]]
+    """Those that the same readings found bad, with what their series agree on."""
+    known: Known
 
 
 type Guard = Callable[[Scene], Stopped | None]
@@ -121,8 +126,8 @@ class World:
     prove: Prove
     mute: Guard = lambda _: None
     """Asked first, whatever else there is to say."""
-    review: Callable[[datetime, Mapping[Pair, Episode]], None] = lambda at, live: None
-    """Called at each sweep, before anything is ordered."""
+    review: Callable[[Subject, datetime, Mapping[Pair, Episode], Known], None] = lambda subject, at, live, known: None
+    """Called for each policy at each sweep, before anything is ordered."""
     patience: Callable[[], None] = lambda: None
     """Called before each judgement; raises when the rehearsal takes too long."""
 

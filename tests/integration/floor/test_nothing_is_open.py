@@ -15,6 +15,7 @@ OPEN = {"/health", "/ready", "/metrics"}
 READ_ONLY_POSTS = {
     "/api/v1/policies/evaluate",
     "/api/v1/policies/check",
+    "/api/v1/policies/some-name/backtest",
     "/api/v1/silences/preview",
     "/api/v1/maintenance/preview",
 }

@@ -46,6 +46,7 @@ NEEDS = {
     "/api/v1/policies/runner/status": {"GET": READ},
     "/api/v1/policies/severity/warning": {"GET": READ},
     "/api/v1/policies/some-name": {"GET": READ, "PUT": POLICIES, "PATCH": POLICIES, "DELETE": POLICIES},
+    "/api/v1/policies/some-name/backtest": {"POST": READ},
     "/api/v1/policies/some-name/disable": {"PUT": POLICIES},
     "/api/v1/policies/some-name/enable": {"PUT": POLICIES},
     "/api/v1/queue/stats": {"GET": READ},

@@ -279,6 +279,45 @@ class TestPolicies:
     def test_evaluate_refuses_what_is_no_number(self, client: Client) -> None:
         assert _send(client, "POST", "policies/evaluate", {"metrics": {"cpu": True}}).status_code == 422
 
+    def test_replays_an_edit_that_is_not_saved(self, client: Client) -> None:
+        _create(client)
+        for value in (85, 86, 40):
+            _send(client, "POST", "ingest", _reading(value))
+        asked = {"since": "1h", "change": {"condition": "cpu_percent > 80"}}
+        answer = _send(client, "POST", "policies/high-cpu-alert/backtest", asked)
+        assert answer.status_code == 200
+        shown = answer.json()
+        assert (shown["condition"], shown["samples"], shown["incidents_total"]) == ("cpu_percent > 80", 3, 1)
+        assert [one["action"] for one in shown["actions"]] == ["scale-up"]
+        assert shown["sentence"].startswith("In 1h it would have opened 1 incident on 1 target")
+        assert _send(client, "GET", "policies/high-cpu-alert").json()["sentence"] == "cpu_percent > 90"
+
+    @pytest.mark.parametrize(
+        ("body", "path"),
+        [
+            ({"since": "yesterday"}, "since"),
+            ({"since": "2026-01-19T12:00:00"}, "since"),
+            ({"until": "2999-01-01T00:00:00Z"}, "until"),
+            ({"takes": "long"}, "takes"),
+            ({"change": {"condition": "cpu >"}}, "condition"),
+            ({"change": {"colour": "red"}}, "colour"),
+        ],
+    )
+    def test_a_replay_of_what_makes_no_sense_is_422_with_its_place(
+        self, client: Client, body: dict[str, object], path: str
+    ) -> None:
+        _create(client)
+        answer = _send(client, "POST", "policies/high-cpu-alert/backtest", body)
+        assert answer.status_code == 422
+        assert [one["path"] for one in answer.json()["errors"]] == [path]
+
+    def test_a_bound_key_replays_its_own_targets_alone(self, client: Client) -> None:
+        _create(client)
+        _send(client, "POST", "ingest", _reading())
+        bound = _caller("read", targets=("db-*",))
+        assert _send(bound, "POST", "policies/high-cpu-alert/backtest", {}).json()["incidents"] == []
+        assert _send(client, "POST", "policies/none/backtest", {}).status_code == 404
+
     def test_tells_how_the_runner_fares(self, client: Client) -> None:
         runner = _send(client, "GET", "policies/runner/status").json()["runner"]
         assert runner["interval_seconds"] == 15
