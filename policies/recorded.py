@@ -1,6 +1,6 @@
 """A recorded stretch of time as a course to play against: what came, when it was judged, what muted, what was done."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ from django.db.models import Q
 from actions import queries as actions
 from actions.queries import ActionView
 from metrics import queries
-from metrics.queries import EventData, Kept, Recorded
+from metrics.queries import EventData, Recorded
 from policies import judging
 from policies.book import Rule
 from policies.engine import globs, muting
@@ -69,7 +69,7 @@ def course(rule: Rule, *, since: datetime, until: datetime, takes: timedelta = t
     return Course(
         begins_at=since,
         ends_at=until,
-        arrivals=sorted((one for one in came if one.at <= until), key=lambda one: one.at),
+        arrivals=sorted((one for one in came if one.at <= until), key=timeline.time_of),
         sweeps=_sweeps(since, until),
         fate=_fates(rule, since, until, takes),
         skims=True,
@@ -99,20 +99,15 @@ def muted(rule: Rule, *, since: datetime, until: datetime) -> Muted:
 def _samples(rule: Rule, since: datetime, until: datetime) -> Iterator[Arrival]:
     """Also those from before that a window of the policy still reaches."""
     longest = max((span for span in rule.needs.metrics.values() if span), default=timedelta(0))
-    series = queries.recorded(metrics=rule.needs.metrics, since=since - longest, until=until)
-    return timeline.marked(_each(series), staleness=judging.staleness())
+    several = queries.recorded(metrics=rule.needs.metrics, since=since - longest, until=until)
+    for place, series in enumerate(several):
+        yield from timeline.marked(_each(series, place), staleness=judging.staleness())
 
 
-def _each(several: Sequence[Recorded]) -> Iterator[Arrival]:
-    for one in several:
-        for sample in one.samples:
-            yield Arrival(
-                at=sample.received_at, target=one.target, tags=one.tags, metric=one.name, what=_sample(sample)
-            )
-
-
-def _sample(one: Kept) -> Sample:
-    return Sample(id=one.id, at=one.at, value=one.value)
+def _each(one: Recorded, place: int) -> Iterator[Arrival]:
+    for kept_sample in one.samples:
+        sample = Sample(id=kept_sample.id, at=kept_sample.at, value=kept_sample.value)
+        yield Arrival(kept_sample.received_at, one.target, one.tags, sample, one.name, place)
 
 
 def _events(rule: Rule, since: datetime, until: datetime) -> Iterator[Arrival]:
@@ -122,7 +117,7 @@ def _events(rule: Rule, since: datetime, until: datetime) -> Iterator[Arrival]:
     there_are = queries.event_names(since=begin, until=until)
     names = {name for name in there_are if any(globs.matches(wanted, name) for wanted in rule.needs.events)}
     for event, received_at in queries.recorded_events(names=names, since=begin, until=until):
-        yield Arrival(at=received_at, target=event.target, tags=event.tags, metric=None, what=_event(event))
+        yield Arrival(received_at, event.target, event.tags, _event(event))
 
 
 def _event(one: EventData) -> Event:

@@ -12,8 +12,6 @@ from policies.engine.rehearsal.stage import Subject
 from policies.engine.rehearsal.timeline import Arrival, Seen
 from policies.engine.values import Event, Sample, Series, TargetData
 
-type _Key = tuple[str, str, frozenset[tuple[str, str]]]
-
 
 class _Line:
     """One series, with the samples that have come."""
@@ -25,7 +23,10 @@ class _Line:
         self._known: tuple[int, int, Series | None] = (0, 0, None)
 
     def take(self, sample: Sample) -> None:
-        insort(self._samples, sample, key=_place)
+        if not self._samples or _place(sample) >= _place(self._samples[-1]):
+            self._samples.append(sample)
+        else:
+            insort(self._samples, sample, key=_place)
         self._known = (0, 0, None)
 
     @property
@@ -77,7 +78,7 @@ class Memory:
         """Every target that was ever heard of."""
         self._subjects = tuple(subjects)
         self._shelves = {subject.name: _Shelf() for subject in self._subjects}
-        self._lines: dict[_Key, _Line] = {}
+        self._lines: dict[int, _Line] = {}
         self._spans = _spans(self._subjects, staleness)
 
     def take(self, arrival: Arrival) -> None:
@@ -132,10 +133,9 @@ class Memory:
                 self._shelves[subject.name].events[target].append((arrival.target, event))
 
     def _line(self, arrival: Arrival, metric: str) -> _Line:
-        key = (metric, arrival.target, frozenset(arrival.tags.items()))
-        line = self._lines.get(key)
+        line = self._lines.get(arrival.series)
         if line is None:
-            line = self._lines[key] = _Line(arrival, metric, self._spans.get(metric))
+            line = self._lines[arrival.series] = _Line(arrival, metric, self._spans.get(metric))
             for subject in self._subjects:
                 if metric in conditions.metrics_of(subject.condition):
                     target = subject.target_of(arrival.tags, arrival.target)

@@ -4,12 +4,12 @@ It may doubt too much and never too little. The mean, an extreme, a percentile o
 of a line lies there too; sums, rates and counts need not, so conditions with those are never passed over.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from policies.engine import aggregates, bounds, conditions
-from policies.engine.bounds import BandBound, Bound, Threshold
 from policies.engine.conditions import Across, AllOf, AnyOf, Compare, Condition, Measure, Outside
 from policies.engine.rehearsal.stage import Subject
 from policies.engine.rehearsal.timeline import Arrival
@@ -23,15 +23,11 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Leaf:
-    metric: str
-    bound: Bound
+    low: float
+    high: float
+    """A value at or beyond either end may be bad."""
     counts_for: timedelta
     """How long a value has a say."""
-
-    def suspects(self, value: float) -> bool:
-        """Is the value beyond the line, or so near that rounding may put a mean there?"""
-        near = _ROUNDING * max(abs(value), 1.0)
-        return any(self.bound.broken_by(one) for one in (value, value - near, value + near))
 
 
 class Watch:
@@ -50,7 +46,7 @@ class Watch:
         if not isinstance(arrival.what, Sample):
             return
         for leaf in self._leaves.get(arrival.metric or "", ()):
-            if leaf.suspects(arrival.what.value):
+            if not leaf.low < arrival.what.value < leaf.high:
                 target = self._subject.target_of(arrival.tags, arrival.target)
                 until = arrival.what.at + leaf.counts_for
                 self._until[target] = max(until, self._until.get(target, until))
@@ -73,14 +69,9 @@ def _leaves(
     such."""
     match condition:
         case Compare() | Outside() if _is_within(condition.measure) and _has_sides(condition):
-            measure = condition.measure
-            span = spans.get(measure.metric) or timedelta(0)
-            leaf = _Leaf(
-                metric=measure.metric,
-                bound=bounds.bound_of(condition, was_violated=False),
-                counts_for=max(span, staleness),
-            )
-            return {measure.metric: [leaf]}
+            metric = condition.measure.metric
+            low, high = _calm(condition)
+            return {metric: [_Leaf(low=low, high=high, counts_for=max(spans.get(metric) or staleness, staleness))]}
         case AllOf():
             found = (_leaves(child, spans, staleness) for child in condition.conditions)
             return next((one for one in found if one is not None), None)
@@ -107,7 +98,18 @@ def _is_within(measure: Measure) -> bool:
 
 
 def _has_sides(condition: Compare | Outside) -> bool:
-    bound = bounds.bound_of(condition, was_violated=False)
-    return isinstance(bound, BandBound) or (
-        isinstance(bound, Threshold) and bound.comparison in (*bounds.UPWARD, *bounds.DOWNWARD)
-    )
+    return isinstance(condition, Outside) or condition.comparison in (*bounds.UPWARD, *bounds.DOWNWARD)
+
+
+def _calm(condition: Compare | Outside) -> tuple[float, float]:
+    """Between which ends a value surely lies on the good side, rounding included."""
+    if isinstance(condition, Outside):
+        return condition.band.low + _near(condition.band.low), condition.band.high - _near(condition.band.high)
+    line = condition.threshold
+    if condition.comparison in bounds.UPWARD:
+        return -math.inf, line - _near(line)
+    return line + _near(line), math.inf
+
+
+def _near(line: float) -> float:
+    return _ROUNDING * max(abs(line), 1.0)

@@ -65,6 +65,7 @@ class _Stage:
         self._subjects = {subject.name: subject for subject in subjects}
         self._memory = Memory(subjects, staleness=world.staleness)
         self._watches = {subject.name: Watch(subject, staleness=world.staleness) for subject in subjects}
+        self._reads = {subject.name: conditions.metrics_of(subject.condition) for subject in subjects}
         self._health = {subject.name: Health() for subject in subjects}
         self._live: dict[Pair, Episode] = {}
         self._histories: dict[Pair, History] = {}
@@ -95,15 +96,14 @@ class _Stage:
 
     def pass_to(self, moment: datetime, arrivals: Sequence[Arrival], *, sweeps: bool) -> None:
         """Live through one moment."""
-        self._world.patience()
-        self._end_deeds(moment)
         if any(since <= moment < until for since, until in self._course.unwatched):
             return
         fresh = [arrival for arrival in arrivals if not arrival.late]
-        if not sweeps and not fresh:
-            return
-        self._verify(moment)
         pairs = self._everything(moment) if sweeps else self._concerned(fresh, moment)
+        if not sweeps and not pairs:
+            return
+        self._world.patience()
+        self._verify(moment)
         for subject in self._subjects.values() if sweeps else ():
             self._world.review(subject, moment, self._live, partial(self._memory.known_by, subject))
         judged = {pair: self._verdict(self._subjects[pair[0]], pair[1], moment) for pair in pairs}
@@ -113,6 +113,7 @@ class _Stage:
         self._note(set(self._subjects) if sweeps else {name for name, _ in pairs}, moment, sweep=sweeps)
 
     def snapshot(self, moment: datetime) -> Snapshot:
+        self._end_deeds(moment)
         live = {pair: str(episode.state.status) for pair, episode in self._live.items()}
         return Snapshot(
             at=moment,
@@ -134,6 +135,7 @@ class _Stage:
                 deed.effect = Effect.UNVERIFIED if deed.succeeds else Effect.FAILED
 
     def _verify(self, moment: datetime) -> None:
+        self._end_deeds(moment)
         for deed in self._unsettled:
             if deed.effect is Effect.UNVERIFIED and moment >= deed.ended_at + deed.settle:
                 subject = self._subjects[deed.policy]
@@ -171,9 +173,18 @@ class _Stage:
         for arrival in fresh:
             for subject in self._subjects.values():
                 target = subject.target_of(arrival.tags, arrival.target)
-                if _reads(subject, arrival) and subject.covers(target) and self._may_matter(subject, target, moment):
+                if (
+                    self._is_read(subject, arrival)
+                    and subject.covers(target)
+                    and self._may_matter(subject, target, moment)
+                ):
                     found[(subject.name, target)] = None
         return list(found)
+
+    def _is_read(self, subject: Subject, arrival: Arrival) -> bool:
+        if arrival.metric is None:
+            return bool(conditions.events_of(subject.condition))
+        return arrival.metric in self._reads[subject.name]
 
     def _skims(self, subject: Subject) -> bool:
         return self._course.skims and self._watches[subject.name].skims
@@ -365,12 +376,6 @@ class _Stage:
 
 def _tried(deed: Deed) -> Tried:
     return Tried(step=deed.step, effect=deed.effect, ended_at=None if deed.runs else deed.ended_at)
-
-
-def _reads(subject: Subject, arrival: Arrival) -> bool:
-    if arrival.metric is None:
-        return bool(conditions.events_of(subject.condition))
-    return arrival.metric in conditions.metrics_of(subject.condition)
 
 
 def _is_bad(subject: Subject, state: IncidentState, verdict: Verdict) -> bool:

@@ -9,7 +9,7 @@ from policies.engine import conditions, language, planning
 from policies.engine.conditions import Condition
 from policies.engine.lifecycle import OnNoData, Timings
 from policies.engine.rehearsal import course as courses
-from policies.engine.rehearsal import run, timeline
+from policies.engine.rehearsal import run
 from policies.engine.rehearsal.course import Course, Fate
 from policies.engine.rehearsal.quiet import Watch
 from policies.engine.rehearsal.stage import Journal, Subject, World
@@ -20,6 +20,7 @@ from tests.unit.policies.trees import trees
 BEGIN = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 STALENESS = 60 * SECOND
+SERIES: dict[tuple[str, str], int] = {}
 
 
 def subject(condition: Condition, **timings: object) -> Subject:
@@ -37,9 +38,8 @@ def subject(condition: Condition, **timings: object) -> Subject:
 
 def sample(second: int, value: float, *, metric: str = "cpu", target: str = "a", number: int = 0) -> Arrival:
     at = BEGIN + second * SECOND
-    return Arrival(
-        at=at, target=target, tags={"host": target}, metric=metric, what=Sample(id=number, at=at, value=value)
-    )
+    series = SERIES.setdefault((metric, target), len(SERIES))
+    return Arrival(at, target, {"host": target}, Sample(id=number, at=at, value=value), metric, series)
 
 
 def played(who: Subject, arrivals: list[Arrival], *, skims: bool, seconds: int = 300) -> Journal:
@@ -47,7 +47,7 @@ def played(who: Subject, arrivals: list[Arrival], *, skims: bool, seconds: int =
     course = Course(
         begins_at=BEGIN,
         ends_at=ends,
-        arrivals=list(timeline.marked(arrivals, staleness=STALENESS)),
+        arrivals=sorted(arrivals, key=lambda one: (one.at, one.what.id)),
         sweeps=courses.ticks(BEGIN, ends, every=15 * SECOND),
         fate=lambda policy, target, action, at: Fate(acted_at=at, ended_at=at + 5 * SECOND, succeeds=True),
         skims=skims,
