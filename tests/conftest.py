@@ -116,6 +116,13 @@ def _stays_on_this_machine() -> Iterator[None]:
     assert not network.breaches, f"this test tried to leave the machine: {network.breaches}"
 
 
+@pytest.fixture(autouse=True)
+def _nobody_is_throttled_for_another_test() -> None:
+    from vigil.http import throttling  # Django is ready only now
+
+    throttling.forget()
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(
     django_db_modify_db_settings_parallel_suffix: None,
