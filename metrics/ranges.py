@@ -1,13 +1,14 @@
 """A metric over a stretch of time, gathered into steps by the database."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 from django.db import DataError, connection
+from django.db.models import Q
 
 from metrics import rows
 from metrics.models import Series
@@ -30,6 +31,8 @@ class Range:
     until: datetime
     step: timedelta
     aggregate: str
+    within: Q = field(default_factory=Q)
+    """Which series may be seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,7 @@ def read(asked: Range) -> list[SeriesRange]:
     """The answer; Invalid (422) when the span is empty or would give too many points or numbers too large."""
     if asked.since >= asked.until:
         raise _invalid("since", "must be before until")
-    series = Series.objects.filter(name=asked.metric).order_by("id")
+    series = Series.objects.filter(asked.within, name=asked.metric).order_by("id")
     if asked.target:
         series = series.filter(target=asked.target)
     steps = math.ceil((asked.until - asked.since) / asked.step) + 1

@@ -19,6 +19,7 @@ import structlog
 from metrics import ingest
 from metrics.formats.reading import EventReading, Reading
 from metrics.ingest import Receipt, Stored
+from metrics.targets import target_of
 from policies import book, fitness, incidents, judging, remedies, screens, verification
 from policies.book import Book, Pair
 from policies.engine.values import Outcome
@@ -116,6 +117,15 @@ def concerns(in_force: Book, stored: Stored) -> Concerned:
             if rule.covers(target):
                 suspect.add((rule.policy_id, target))
     return Concerned(suspect=frozenset(suspect), cleared=frozenset(cleared - suspect))
+
+
+def spoken_for(in_force: Book, reading: Reading | EventReading) -> set[str]:
+    """The targets that a reading speaks for: its own, and what policies with a `target_tag` take for its target."""
+    own = target_of(reading.tags)
+    readers = in_force.by_metric.get(reading.name, ()) if isinstance(reading, Reading) else in_force.heard(reading.name)
+    tagged = [rule for rule in readers if rule.document.target_tag and not rule.by]  # a group is no single target
+    named = {target for rule in tagged if rule.covers(target := rule.target_of(tags=reading.tags, target=own))}
+    return {own} | named
 
 
 def _count_screened(settled: Counter[Outcome]) -> None:

@@ -1,13 +1,11 @@
 """What a caller bound to targets may see and touch: for it, the rest is not there."""
 
-import re
-from collections.abc import Sequence
-
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from actions import queries
 from actions.models import Action
 from actions.queries import ActionView
+from vigil.access import bounds
 from vigil.access.principal import Principal
 from vigil.kernel.errors import NotFound, VigilError
 
@@ -21,35 +19,19 @@ class NotYours(VigilError):
 
 def rows(found: QuerySet[Action], caller: Principal) -> QuerySet[Action]:
     """Of these actions, those the caller may see."""
-    if not caller.targets:
-        return found
-    within = Q(pk__in=[])
-    for pattern in caller.targets:
-        within |= Q(target__regex=_regex(pattern))
-    return found.filter(within)
+    return found.filter(bounds.among(caller.targets))
 
 
 def one(action_id: int, caller: Principal) -> ActionView:
     """The action, or NotFound when there is none that the caller may know of."""
     found = queries.get(action_id)
-    if not covers(caller.targets, found.target):
+    if not bounds.covers(caller.targets, found.target):
         raise NotFound(f"There is no action {action_id}; GET /api/v1/actions lists those there are.")
     return found
 
 
 def check_target(target: str, caller: Principal) -> None:
     """NotYours when the caller may not order anything for the target."""
-    if not covers(caller.targets, target):
+    if not bounds.covers(caller.targets, target):
         allowed = ", ".join(caller.targets)
         raise NotYours(f"{caller.actor} may only speak for {allowed}; ask for a key that covers this target.")
-
-
-def covers(patterns: Sequence[str], target: str) -> bool:
-    """Whether the target matches one of the patterns (`*` is any text); no pattern at all covers everything."""
-    return not patterns or any(re.match(_regex(pattern), target) for pattern in patterns)
-
-
-def _regex(pattern: str) -> str:
-    """Anchored, and the same for Python and PostgreSQL. Only `*` is special, so that it cannot run wild."""
-    squeezed = re.sub(r"\*+", "*", pattern)
-    return "^" + ".*".join(re.escape(part) for part in squeezed.split("*")) + "$"

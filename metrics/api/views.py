@@ -12,7 +12,8 @@ from rest_framework.response import Response
 from metrics import ranges
 from metrics.formats import text
 from metrics.models import Series
-from vigil.access import scopes
+from vigil.access import bounds, scopes
+from vigil.access.principal import Principal
 from vigil.http import pagination, query
 from vigil.http.views import ApiView
 from vigil.kernel.errors import FieldError, Invalid
@@ -38,7 +39,7 @@ class SeriesView(ApiView):
     )
     def get(self, request: Request) -> Response:
         query.only(request, _LIST)
-        page = pagination.page(request, _matching(request))
+        page = pagination.page(request, _matching(request, self.caller(request)))
         return Response({**page.head(), "metrics": [_shape(series) for series in page.rows]})
 
 
@@ -54,7 +55,7 @@ class RangeView(ApiView):
     )
     def get(self, request: Request) -> Response:
         query.only(request, _RANGE)
-        asked = _range(request, self.at(request))
+        asked = _range(request, self.caller(request), self.at(request))
         answer = {
             "metric": asked.metric,
             "step_seconds": int(asked.step.total_seconds()),
@@ -64,8 +65,8 @@ class RangeView(ApiView):
         return Response({**answer, "series": found})
 
 
-def _matching(request: Request) -> QuerySet[Series]:
-    found = Series.objects.order_by("name", "target", "id")
+def _matching(request: Request, caller: Principal) -> QuerySet[Series]:
+    found = Series.objects.filter(bounds.among(caller.targets)).order_by("name", "target", "id")
     if name := query.text(request, "name"):
         found = found.filter(name=name)
     if target := query.text(request, "target"):
@@ -84,7 +85,7 @@ def _shape(series: Series) -> dict[str, object]:
     }
 
 
-def _range(request: Request, at: datetime) -> ranges.Range:
+def _range(request: Request, caller: Principal, at: datetime) -> ranges.Range:
     until = query.moment(request, "until", default=at) or at
     if until < _FIRST:
         raise _invalid("until", "must be after 1970")
@@ -96,6 +97,7 @@ def _range(request: Request, at: datetime) -> ranges.Range:
         until=until,
         step=_step(request) or ranges.step_for(since=since, until=until),
         aggregate=query.choice(request, "aggregate", ranges.AGGREGATES, default="avg"),
+        within=bounds.among(caller.targets),
     )
 
 

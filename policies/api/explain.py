@@ -8,9 +8,7 @@ from rest_framework.response import Response
 from actions import queries
 from policies import explaining
 from policies.api import explanations
-from policies.engine import targets as patterns
-from vigil.access import scopes
-from vigil.access.principal import Principal
+from vigil.access import bounds, scopes
 from vigil.http import query
 from vigil.http.views import ApiView
 from vigil.kernel.errors import FieldError, Invalid, NotFound
@@ -36,7 +34,7 @@ class ExplainView(ApiView):
     def get(self, request: Request) -> Response:
         query.only(request, {"policy", "target", "at"})
         policy, target = _said(request, "policy"), _said(request, "target")
-        if not _covers(self.caller(request), target):
+        if not bounds.covers(self.caller(request).targets, target):
             raise NotFound(f"There is no target {target} for this key.")
         found = explaining.of_pair(
             policy_name=policy, target=target, now=self.at(request), at=query.moment(request, "at")
@@ -56,7 +54,7 @@ class ExplainActionView(ApiView):
     )
     def get(self, request: Request, action_id: str) -> Response:
         known = queries.get(int(action_id))
-        if not _covers(self.caller(request), known.target):
+        if not bounds.covers(self.caller(request).targets, known.target):
             raise NotFound(f"There is no action {action_id}; GET /api/v1/actions lists those there are.")
         return Response(explanations.action(explaining.of_action(known.id, now=self.at(request))))
 
@@ -68,7 +66,3 @@ def _said(request: Request, name: str) -> str:
             f"{name}: say which.", errors=[FieldError(path=name, message="say which; it may not be left out")]
         )
     return value
-
-
-def _covers(caller: Principal, target: str) -> bool:
-    return not caller.targets or any(patterns.matches(pattern, target) for pattern in caller.targets)

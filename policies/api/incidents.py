@@ -1,10 +1,9 @@
 """Incidents: what was wrong, what Vigil did, and a person's word on it."""
 
-import re
 from typing import Annotated
 
 import msgspec
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -13,10 +12,9 @@ from rest_framework.response import Response
 from actions import queries
 from policies import explaining, flaps, incidents, story
 from policies.api import explanations, shapes
-from policies.engine import targets as patterns
 from policies.models import Incident, IncidentStatus, Resolution, Severity
 from policies.muting import kept
-from vigil.access import scopes
+from vigil.access import bounds, scopes
 from vigil.access.principal import Principal
 from vigil.http import pagination, query
 from vigil.http.views import ApiView
@@ -134,15 +132,14 @@ def _note(view: ApiView, request: Request) -> str:
 def _visible(incident_id: str, caller: Principal) -> int:
     """The id, if there is such an incident and the caller may know of it."""
     found = incidents.get(int(incident_id))
-    if caller.targets and not any(patterns.matches(pattern, found.target) for pattern in caller.targets):
+    if not bounds.covers(caller.targets, found.target):
         raise NotFound(f"There is no incident {incident_id}.")
     return found.pk
 
 
 def _matching(request: Request, caller: Principal) -> QuerySet[Incident]:
     rows = Incident.objects.select_related("policy", "policy_version").order_by("-id")
-    if caller.targets:
-        rows = rows.filter(_among(caller.targets))
+    rows = rows.filter(bounds.among(caller.targets))
     if status := query.choice(request, "status", IncidentStatus.values):
         rows = rows.filter(status=status)
     if severity := query.choice(request, "severity", Severity.values):
@@ -157,20 +154,3 @@ def _matching(request: Request, caller: Principal) -> QuerySet[Incident]:
         rows = rows.filter(since__lt=until)
     resolution = query.choice(request, "resolution", Resolution.values)
     return rows.filter(resolution=resolution) if resolution else rows.exclude(resolution=Resolution.BRIEF)
-
-
-def _among(wanted: tuple[str, ...]) -> Q:
-    """Targets that any of the patterns means; the patterns are checked where keys are made."""
-    found = Q(pk__in=[])
-    for pattern in wanted:
-        if pattern in patterns.EVERYTHING:
-            return Q()
-        if "*" in pattern or "?" in pattern:
-            found |= Q(target__regex=f"^{_regex(pattern)}$")
-        else:
-            found |= Q(target=pattern)
-    return found
-
-
-def _regex(pattern: str) -> str:
-    return "".join({"*": ".*", "?": "."}.get(letter, re.escape(letter)) for letter in pattern)

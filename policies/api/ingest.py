@@ -10,15 +10,14 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
-from metrics import ingest, targets
+from metrics import ingest
 from metrics.formats import native
 from metrics.formats.reading import Decoded, EventReading, Reading, Rejected
 from metrics.ingest import Receipt
-from policies import intake
+from policies import book, intake
 from policies.api import shapes
-from policies.engine import targets as patterns
 from policies.intake import Accepted
-from vigil.access import scopes
+from vigil.access import bounds, scopes
 from vigil.access.principal import Principal
 from vigil.http import query, views
 from vigil.http.views import ApiView
@@ -69,7 +68,7 @@ class IngestView(ApiView):
             if replay is not None:
                 return _json(replay.content, status=replay.status)
         decoded = _decode(body, request.content_type or "", at)
-        _refuse(decoded, atomic=atomic, caller=caller)
+        _refuse(decoded, atomic=atomic, caller=caller, at=at)
         accepted = intake.accept(
             readings=[item for _, item in decoded.items], at=at, actor=caller.actor, source="api", receipt=receipt
         )
@@ -98,21 +97,23 @@ def _receipt(request: Request, body: bytes, caller: Principal) -> Receipt | None
     return None if key is None else ingest.receipt(key=key, body=body, actor=caller.actor)
 
 
-def _refuse(decoded: Decoded, *, atomic: bool, caller: Principal) -> None:
+def _refuse(decoded: Decoded, *, atomic: bool, caller: Principal, at: datetime) -> None:
     """Refuse the whole request where nothing of it may be stored."""
     if decoded.rejected and (atomic or not decoded.items):
         _count_rejected(decoded.rejected)
         errors = _errors(decoded.rejected, single=decoded.single)
         raise UnableToIngest(f"Nothing was stored: {summary(errors)}", errors=errors)
     if caller.targets:
-        _refuse_foreign(decoded.items, caller)
+        _refuse_foreign(decoded.items, caller, at)
 
 
-def _refuse_foreign(items: Sequence[tuple[int, Reading | EventReading]], caller: Principal) -> None:
-    """A key that is bound to targets speaks for those alone."""
+def _refuse_foreign(items: Sequence[tuple[int, Reading | EventReading]], caller: Principal, at: datetime) -> None:
+    """A key that is bound to targets speaks for those alone, whichever tag names them."""
+    in_force = book.current(at)
     for index, item in items:
-        target = targets.target_of(item.tags)
-        if not any(patterns.matches(pattern, target) for pattern in caller.targets):
+        for target in sorted(intake.spoken_for(in_force, item)):
+            if bounds.covers(caller.targets, target):
+                continue
             raise VigilError(
                 f"{caller.actor} may not speak for the target {target!r}.",
                 code="forbidden",

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F
 
+from vigil.access import bounds
 from vigil.access import scopes as scope_names
 from vigil.access.models import ApiKey, KeyBook
 from vigil.audit import entries
@@ -53,12 +54,13 @@ def create(
     """A new key and its plain text, which is stored nowhere: `vgl_<prefix>_<secret>_<checksum>`."""
     created_at = at if at is not None else clock.now()
     wanted = scope_names.check(scopes)
-    if not name.strip() or len(name) > 100:
-        message = "A key needs a name of 1 to 100 characters that says who uses it."
+    if not name.strip() or len(name) > 100 or not name.isprintable():
+        message = "A key needs a name of 1 to 100 printable characters that says who uses it."
         raise Invalid(message, errors=[FieldError(path="name", message=message)])
     if expires_at is not None and not created_at < expires_at <= created_at + LONGEST_LIFE:
         message = "A key expires in the future, within 365 days."
         raise Invalid(message, errors=[FieldError(path="expires_at", message=message)])
+    bound_to = bounds.check(targets)
     prefix = secrets.token_hex(4)
     body = f"vgl_{prefix}_{secrets.token_urlsafe(32)}"
     plain = f"{body}_{zlib.crc32(body.encode()):08x}"
@@ -68,7 +70,7 @@ def create(
             prefix=prefix,
             digest=_digest(plain),
             scopes=sorted(wanted),
-            targets=list(targets),
+            targets=bound_to,
             created_at=created_at,
             created_by=actor,
             expires_at=expires_at,
@@ -79,6 +81,7 @@ def create(
             actor=actor,
             reason=f"Key {key.name} for {', '.join(sorted(wanted))}.",
             to_state="active",
+            numbers={"scopes": key.scopes, "targets": key.targets, "expires_at": expires_at},
             at=created_at,
         )
         _announce_change()

@@ -24,7 +24,7 @@ class HasScope(BasePermission):
         if required not in caller.scopes:
             self.message = f"This needs the scope {required!r}; {caller.actor} has {_listed(caller.scopes)}."
             return False
-        if caller.targets and required in scopes.BEYOND_TARGETS:
+        if caller.targets and (required in scopes.BEYOND_TARGETS or getattr(view, "concerns_all_targets", False)):
             bound = ", ".join(caller.targets)
             self.message = f"This concerns every target, and {caller.actor} speaks for {bound} alone; use another key."
             return False

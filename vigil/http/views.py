@@ -25,6 +25,8 @@ class ApiView(APIView):
     """Strict JSON in, JSON out; scopes per verb in `required_scopes`."""
 
     required_scopes: dict[str, str] = {}
+    concerns_all_targets = False
+    """Nothing here is for keys that are bound to some targets."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         try:

@@ -90,6 +90,12 @@ def test_unknown_scopes_are_refused_with_the_list(scopes: list[str]) -> None:
         keys.create(name="agent-1", scopes=scopes, actor="user:ana")
 
 
+@pytest.mark.parametrize("name", ["", " ", "x" * 101, "agent\x1b[2J", "agent\n1"])
+def test_a_key_has_a_name_that_can_be_read(name: str) -> None:
+    with pytest.raises(Invalid, match="printable"):
+        keys.create(name=name, scopes=["read"], actor="user:ana")
+
+
 def test_a_key_may_not_live_for_ever() -> None:
     with pytest.raises(Invalid, match="365 days"):
         keys.create(name="a", scopes=["read"], actor="a", expires_at=clock.now() + timedelta(days=366))

@@ -20,6 +20,7 @@ class AuditView(ApiView):
     """The append-only history, newest first."""
 
     required_scopes = {"GET": scopes.READ}
+    concerns_all_targets = True
 
     @extend_schema(
         operation_id="audit_list",
