@@ -112,7 +112,7 @@ def _gate(row: Action, *, at: datetime) -> GateAnswer | None:
             at=at,
         )
     except Exception:
-        logger.exception("actions.gate.failed", action_id=row.pk)
+        logger.exception("actions.gate.failed", action_id=row.pk, reason="nobody can tell whether it is still wanted")
         return None
 
 
@@ -124,7 +124,7 @@ def _send(intent: Intent, *, intent_started: float, until: float) -> tuple[base.
         logger.warning("actions.remediator.unread", action_id=intent.row.pk, error=str(error))
         return _unsent("database", "the remediator could not be read from the database", retryable=True), True
     except Exception as error:
-        logger.exception("actions.remediator.unusable", action_id=intent.row.pk)
+        logger.exception("actions.remediator.unusable", action_id=intent.row.pk, reason=str(error))
         return _unsent("configuration", f"the remediator cannot be used: {error}", retryable=False), False
     now = time.monotonic()
     if now - intent_started > SEND_WITHIN_SECONDS:
@@ -194,7 +194,13 @@ def _store(intent: Intent, outcome: base.Outcome, *, durable_keys: bool, fractio
     if mine:
         _settle(row, intent, outcome, durable_keys=durable_keys, now=now, fraction=fraction)
     else:
-        logger.warning("actions.result.late", action_id=row.pk, state=row.state, outcome=outcome.kind)
+        logger.warning(
+            "actions.result.late",
+            action_id=row.pk,
+            state=row.state,
+            outcome=outcome.kind,
+            reason="its lease was gone when the result came: it is kept and moves nothing",
+        )
     failpoints.hit("result.before_commit")
 
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from kombu import Connection
 
 from actions import tasks
-from vigil.kernel import failpoints
+from vigil.kernel import context, failpoints
 from vigil.telemetry import metrics
 
 logger = structlog.get_logger(__name__)
@@ -34,12 +34,12 @@ class _Background:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pid = 0
-        self._waiting: queue.Queue[int] = queue.Queue(maxsize=WAITING_MAX)
+        self._waiting: queue.Queue[tuple[int, str]] = queue.Queue(maxsize=WAITING_MAX)
 
     def add(self, action_id: int) -> None:
         self._ensure_started()
         try:
-            self._waiting.put_nowait(action_id)
+            self._waiting.put_nowait((action_id, context.request_id()))
         except queue.Full:
             metrics.hints_total.labels(outcome="dropped").inc()
 
@@ -52,9 +52,11 @@ class _Background:
             self._waiting = queue.Queue(maxsize=WAITING_MAX)
             threading.Thread(target=self._run, args=(self._waiting,), name="vigil-hints", daemon=True).start()
 
-    def _run(self, waiting: "queue.Queue[int]") -> None:
+    def _run(self, waiting: "queue.Queue[tuple[int, str]]") -> None:
         while True:
-            publish([waiting.get()])
+            action_id, request_id = waiting.get()
+            with context.bind(request_id=request_id):
+                publish([action_id])
 
 
 _background = _Background()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import takewhile
 
 import structlog
 from django.db import DatabaseError
@@ -140,12 +141,19 @@ def _hint() -> int:
     """A waiting row that nobody was told of lately is the outbox: mark, commit, then publish."""
     if control.state().mode != "active":
         return 0
-    ids = list(line.due().filter(_silent(database_now())).values_list("id", flat=True)[:_BATCH])
-    if not ids:
+    due = dict(line.due().filter(_silent(database_now())).values_list("id", "request_id")[:_BATCH])
+    if not due:
         return 0
-    tx(lambda: _mark(ids))
+    tx(lambda: _mark(list(due)))
     failpoints.hit("sweep.between_mark_and_publish")
-    return hints.publish(ids)
+    return sum(1 for _ in takewhile(_told, due.items()))
+
+
+def _told(row: tuple[int, str]) -> bool:
+    """Hint at one action, under the request that ordered it; False when nothing goes out."""
+    action_id, ordered_under = row
+    with context.bind(request_id=ordered_under or context.request_id()):
+        return hints.publish([action_id]) == 1
 
 
 def _mark(ids: list[int]) -> int:

@@ -252,7 +252,7 @@ def _load(version: int) -> Book:
             rules[policy.pk] = _rule(policy)
         except Exception as error:  # one broken policy disables itself, never the others
             broken[policy.name] = str(error)
-            log.exception("policies.book.broken", policy=policy.name)
+            log.exception("policies.book.broken", policy=policy.name, reason="It cannot be read, so it judges nothing.")
     return Book(
         version=version,
         rules=MappingProxyType(rules),

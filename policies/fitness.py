@@ -97,7 +97,13 @@ def _begin_grace(rule: Rule, health: PolicyHealth | None, at: datetime) -> None:
     until = lifecycle.grace_until(last, at=at, timings=rule.timings)
     if until is not None and until > at:
         PolicyHealth.objects.filter(policy_id=rule.policy_id).update(grace_until=until)
-        log.warning("policies.grace.began", policy=rule.name, until=until.isoformat(), last_evaluated_at=str(last))
+        log.warning(
+            "policies.grace.began",
+            policy=rule.name,
+            until=until.isoformat(),
+            last_evaluated_at=str(last),
+            reason="It was not evaluated for too long; until then it orders nothing.",
+        )
 
 
 def _fail(rule: Rule, error: str, at: datetime) -> None:

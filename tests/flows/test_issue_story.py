@@ -127,3 +127,10 @@ def test_a_reading_heals_a_service_and_leaves_one_story(live_stack: Callable[...
     assert "http.request.answered" in events
     assert any(event.startswith("policies.") for event in events)
     assert any(event.startswith("actions.") for event in events)
+    ran = [
+        line["request_id"]
+        for line in _log_lines(stack.data_dir)
+        if "run_action" in json.dumps(line) and line.get("action_id") in (None, action["action_id"])
+    ]
+    assert set(ran) == {"story-1"}, "the task is part of the story, whoever told it"
+    assert len(ran) == 1, "one line for each task"

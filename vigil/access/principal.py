@@ -8,6 +8,9 @@ from rest_framework.request import Request
 from vigil.access import scopes
 from vigil.access.keys import KnownKey
 
+ACTOR_ATTRIBUTE = "vigil_actor"
+"""Where the log line of a request finds who called."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:

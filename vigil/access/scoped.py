@@ -39,6 +39,7 @@ def caller(request: HttpRequest) -> Principal:
     if not isinstance(known, Principal):
         known = principal.of_user(request.user)
         request._vigil_caller = known  # type: ignore[attr-defined]
+        setattr(request, principal.ACTOR_ATTRIBUTE, known.actor)
     return known
 
 

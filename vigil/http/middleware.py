@@ -8,6 +8,7 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
+from vigil.access import principal
 from vigil.http import exceptions
 from vigil.kernel import context
 from vigil.kernel.errors import VigilError
@@ -16,9 +17,7 @@ log = structlog.get_logger("vigil.http")
 
 type Next = Callable[[HttpRequest], HttpResponseBase]
 
-_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LENGTH = re.compile(r"[0-9]{1,15}")
-_QUIET = ("/static/", "/health", "/ready", "/metrics")
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -37,7 +36,7 @@ class RequestStory:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = time.monotonic()
         given = request.META.get("HTTP_X_REQUEST_ID", "")
-        with context.bind(request_id=given if _ACCEPTABLE_ID.fullmatch(given) else context.new_request_id()) as bound:
+        with context.bind(request_id=given if context.acceptable(given) else context.new_request_id()) as bound:
             response = self.get_response(request)
             response["X-Request-ID"] = bound
             _tell(request, response, milliseconds=(time.monotonic() - started) * 1000)
@@ -45,14 +44,13 @@ class RequestStory:
 
 
 def _tell(request: HttpRequest, response: HttpResponseBase, *, milliseconds: float) -> None:
-    quiet = request.path.startswith(_QUIET) and response.status_code < 400
-    (log.debug if quiet else log.info)(
+    log.info(
         "http.request.answered",
         method=request.method,
         path=request.path,
         status=response.status_code,
         milliseconds=round(milliseconds, 1),
-        actor=getattr(request, "vigil_actor", ""),
+        actor=getattr(request, principal.ACTOR_ATTRIBUTE, ""),
         remote=request.META.get("REMOTE_ADDR", ""),
     )
 

@@ -17,9 +17,6 @@ from vigil.http.parsers import check_charset
 from vigil.kernel import clock
 from vigil.kernel.errors import VigilError
 
-ACTOR_ATTRIBUTE = "vigil_actor"
-"""Where the log line of a request finds who called."""
-
 
 class ApiView(APIView):
     """Strict JSON in, JSON out; scopes per verb in `required_scopes`."""
@@ -38,7 +35,7 @@ class ApiView(APIView):
     def perform_authentication(self, request: Request) -> None:
         super().perform_authentication(request)
         # Now rather than when all is checked: the log also says who was refused.
-        setattr(request._request, ACTOR_ATTRIBUTE, self.caller(request).actor)
+        setattr(request._request, principal.ACTOR_ATTRIBUTE, self.caller(request).actor)
 
     def caller(self, request: Request) -> Principal:
         """Who is calling."""

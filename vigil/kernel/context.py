@@ -1,9 +1,13 @@
 """The correlation id that ties a request to its tasks, attempts, log lines and audit entries."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeGuard
 from uuid import uuid4
+
+_ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _request_id: ContextVar[str] = ContextVar("vigil_request_id", default="")
 
@@ -16,6 +20,11 @@ def request_id() -> str:
 def new_request_id() -> str:
     """A fresh id: 32 hexadecimal digits."""
     return uuid4().hex
+
+
+def acceptable(given: object) -> TypeGuard[str]:
+    """Whether an id that somebody else gave is decent enough to be kept."""
+    return isinstance(given, str) and _ACCEPTABLE.fullmatch(given) is not None
 
 
 @contextmanager

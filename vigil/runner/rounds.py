@@ -139,7 +139,7 @@ def _schedule(at: datetime) -> None:
     off = set(PeriodicTask.objects.filter(enabled=False).values_list("name", flat=True))
     for job in schedule.jobs():
         if job.name not in off and missed(job, at=at):
-            log.info("dispatcher.schedule.took_over", job=job.name)
+            log.info("dispatcher.schedule.took_over", job=job.name, reason="its slot is nearly over and nobody ran it")
             job.run()
             _mark(job, at=at)
 

@@ -11,6 +11,9 @@ import structlog
 
 from vigil.kernel import context
 
+_TOLD_BY_US = ("celery.worker.strategy", "celery.app.trace")
+"""A task has one line (`tasks_story`); that it was received, and that it ended well, would be two more."""
+
 _KEY = re.compile(r"vgl_([0-9a-f]{8})_[A-Za-z0-9_-]+")
 
 
@@ -53,8 +56,10 @@ def configure(config: dict[str, Any]) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(config["level"])
-    for noisy in ("django.request", "django.server", "axes", "kombu", "amqp", "urllib3", "asyncio"):
+    for noisy in ("django.server", "axes", "kombu", "amqp", "urllib3", "asyncio", *_TOLD_BY_US):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    logging.getLogger("django.request").setLevel(max(logging.ERROR, root.level))  # each request has its line, by us
+    logging.captureWarnings(True)
 
 
 def _without_request(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

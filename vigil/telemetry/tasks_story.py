@@ -6,7 +6,14 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
-from celery.signals import setup_logging, task_postrun, task_prerun, worker_init, worker_process_shutdown
+from celery.signals import (
+    before_task_publish,
+    setup_logging,
+    task_postrun,
+    task_prerun,
+    worker_init,
+    worker_process_shutdown,
+)
 from django.conf import settings
 from prometheus_client import multiprocess
 
@@ -15,12 +22,16 @@ from vigil.telemetry import exposition, metrics
 
 log = structlog.get_logger("vigil.tasks")
 
+HEADER = "vigil_request_id"
+"""A message carries the id of the work that sent it."""
+
 _running: dict[str, tuple[float, AbstractContextManager[str]]] = {}
 
 
 def connect() -> None:
     """Listen to Celery. Our logging stays ours."""
     setup_logging.connect(_keep_logging, weak=False)
+    before_task_publish.connect(_send_along, weak=False)
     task_prerun.connect(_begin, weak=False)
     task_postrun.connect(_end, weak=False)
     worker_init.connect(_serve_metrics, weak=False)
@@ -36,8 +47,14 @@ def _serve_metrics(**_: Any) -> None:
         exposition.serve(port=settings.VIGIL_METRICS_PORT)
 
 
-def _begin(task_id: str, **_: Any) -> None:
-    bound = context.bind(request_id=task_id.replace("-", ""))
+def _send_along(headers: dict[str, Any], **_: Any) -> None:
+    if context.request_id():
+        headers[HEADER] = context.request_id()
+
+
+def _begin(task_id: str, task: Any, **_: Any) -> None:
+    given = getattr(task.request, HEADER, None)
+    bound = context.bind(request_id=given if context.acceptable(given) else task_id.replace("-", ""))
     bound.__enter__()
     _running[task_id] = (time.monotonic(), bound)
 
