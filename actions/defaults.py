@@ -11,6 +11,7 @@ from actions.budgets import GLOBAL
 from actions.models import ActionType, Budget, ControlSwitch, Remediator
 from actions.remediators import registry
 from actions.standard import STANDARD_TYPES
+from vigil.audit import entries
 from vigil.kernel.database import database_now
 
 logger = structlog.get_logger(__name__)
@@ -52,7 +53,7 @@ def _default_remediator() -> Remediator:
     if row.from_environment and row.kind != "log":
         row.kind, row.config = "log", {}
         row.save(update_fields=["kind", "config"])
-        logger.info("actions.remediator.reverted", name=row.name, reason="REMEDIATOR_URL is not set any more")
+        _tell(row, "REMEDIATOR_URL is not set any more: actions are only logged.")
     return row
 
 
@@ -72,8 +73,14 @@ def _follow(row: Remediator, *, url: str) -> Remediator:
         for name, value in wanted.items():
             setattr(row, name, value)
         row.save(update_fields=list(wanted))
-        logger.info("actions.remediator.followed", name=row.name, kind=row.kind)
+        _tell(row, f"It follows REMEDIATOR_URL and REMEDIATOR_SECRET: actions go to {url}.")
     return row
+
+
+def _tell(row: Remediator, reason: str) -> None:
+    """Where actions go from now on is worth an entry, although no person changed it here."""
+    entries.write(kind="remediator.updated", subject=f"remediator:{row.name}", actor="environment", reason=reason)
+    logger.info("actions.remediator.followed", name=row.name, kind=row.kind, reason=reason)
 
 
 def _new_secret() -> str:

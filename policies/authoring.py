@@ -127,12 +127,13 @@ def reload(*, actor: str, at: datetime) -> None:
     """Have every process drop its book, and give policies that disabled themselves another chance."""
 
     def run() -> None:
-        for policy in Policy.objects.filter(health__disabled_by_error=True):
+        book.bump()  # first: of two who reload at once, the second waits here for its turn in the audit
+        for policy in Policy.objects.filter(health__disabled_by_error=True).order_by("id"):
             fitness.renew(policy)
+            _record("renewed", policy, actor=actor, at=at, reason="It gets another chance after errors.", numbers={})
         entries.write(
             kind="policies.reloaded", subject="policies", actor=actor, reason="Every book was dropped.", at=at
         )
-        book.bump()
 
     tx(run)
 

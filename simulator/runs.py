@@ -75,7 +75,7 @@ def start(*, wanted: Configuration, url: str, actor: str, at: datetime) -> Stand
     )
 
 
-def stop(*, at: datetime) -> Standing:
+def stop(*, actor: str, at: datetime) -> Standing:
     """Ask the running simulation to stop, and wait a little for its summary."""
     check_enabled()
     run = SimulatorRun.objects.filter(live=True).first()
@@ -85,7 +85,7 @@ def stop(*, at: datetime) -> Standing:
     if is_dead(run, at=at):
         _end_in_tx(run, at=at, reason="Its process had died.")
         return _standing(run, running=False, message="The simulation's process had died; this is its last report.")
-    SimulatorRun.objects.filter(pk=run.pk).update(stop_requested=True)
+    tx(lambda: _ask_to_stop(run, actor=actor, at=at))
     _wait_for(lambda: not SimulatorRun.objects.filter(pk=run.pk, live=True).exists())
     run.refresh_from_db()
     if run.live:
@@ -180,6 +180,11 @@ def _end(run: SimulatorRun, *, at: datetime, reason: str) -> None:
     if run.key is not None:
         keys.revoke(key=run.key, actor="simulator", at=at, reason="The simulation has ended.")
     _audit(run, kind="simulator.ended", actor="simulator", reason=reason, at=at)
+
+
+def _ask_to_stop(run: SimulatorRun, *, actor: str, at: datetime) -> None:
+    if SimulatorRun.objects.filter(pk=run.pk, live=True, stop_requested=False).update(stop_requested=True):
+        _audit(run, kind="simulator.stop_requested", actor=actor, reason="It was told to stop.", at=at)
 
 
 def _audit(run: SimulatorRun, *, kind: str, actor: str, reason: str, at: datetime) -> None:

@@ -60,7 +60,7 @@ class Stop(ApiView):
         summary="Stop the simulation and tell how it went", request=None, responses={200: OpenApiTypes.OBJECT}
     )
     def post(self, request: Request) -> Response:
-        standing = runs.stop(at=self.at(request))
+        standing = runs.stop(actor=self.caller(request).actor, at=self.at(request))
         return Response(
             {"ok": True, "message": standing.message, "running": standing.running, "summary": standing.report}
         )

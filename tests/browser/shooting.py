@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
+from django.db.models import Model
 from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -113,10 +114,12 @@ def pages() -> dict[str, str]:
     found["policy"] = _change("policies_policy", Policy.objects.get(name="web-cpu-high").pk)
     found["policy-sentence"] = _change("policies_policy", Policy.objects.get(name="agent-silent").pk)
     found["series"] = _change("metrics_series", Series.objects.filter(target="web-01").values_list("pk", flat=True)[0])
-    for model in (
-        Remediator, ActionType, Entry, User, PeriodicTask, Event, ApiKey, Silence, MaintenanceWindow, InhibitionRule,
-    ):  # fmt: skip
-        key = model.objects.order_by("pk").values_list("pk", flat=True).first()
+    edited: tuple[type[Model], ...] = (
+        *(Remediator, ActionType, Entry, User, PeriodicTask, Event, ApiKey),
+        *(Silence, MaintenanceWindow, InhibitionRule),
+    )
+    for model in edited:
+        key = model._default_manager.order_by("pk").values_list("pk", flat=True).first()
         if key is not None:
             name = f"{model._meta.app_label}_{model._meta.model_name}"
             found[f"one-{name}"] = _change(name, key)

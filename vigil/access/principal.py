@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from vigil.access import scopes
 from vigil.access.keys import KnownKey
 
+LONGEST_ACTOR = 150
 ACTOR_ATTRIBUTE = "vigil_actor"
 """Where the log line of a request finds who called."""
 
@@ -48,10 +49,11 @@ def of_user(user: AbstractBaseUser | AnonymousUser) -> Principal:
     """The principal behind a session; nobody when signed out or switched off."""
     if not isinstance(user, User) or not user.is_active:
         return NOBODY
+    actor = f"user:{user.username}"[:LONGEST_ACTOR]  # a name may be as long as that without "user:"
     if user.is_superuser:
-        return Principal(actor=f"user:{user.username}", scopes=scopes.ALL)
+        return Principal(actor=actor, scopes=scopes.ALL)
     groups = user.groups.values_list("name", flat=True)
-    return Principal(actor=f"user:{user.username}", scopes=scopes.of_groups(groups))
+    return Principal(actor=actor, scopes=scopes.of_groups(groups))
 
 
 def of(request: Request) -> Principal:

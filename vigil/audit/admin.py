@@ -10,8 +10,8 @@ from vigil.access.scoped import ScopedAdmin
 from vigil.audit.models import Entry
 
 SUBJECTS = (
-    "action", "incident", "policy", "silence", "maintenance", "inhibition", "control", "key", "remediator",
-    "action-type", "user", "schedule",
+    "action", "incident", "policy", "control", "silence", "maintenance", "inhibition", "common_cause", "key",
+    "remediator", "action-type", "user", "lockout", "schedule", "simulator",
 )  # fmt: skip
 
 

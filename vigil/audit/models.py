@@ -1,6 +1,22 @@
 """The append-only history: the timeline people see and the chain that is verified."""
 
+from typing import Any, NoReturn
+
 from django.db import models
+
+
+class Unchangeable(Exception):
+    """What is written here stays as it is."""
+
+
+class Entries(models.QuerySet["Entry"]):
+    """Rows to be read; there is no statement that changes or removes one."""
+
+    def update(self, **_: Any) -> NoReturn:
+        raise Unchangeable("Audit entries are never changed.")
+
+    def delete(self) -> NoReturn:
+        raise Unchangeable("Audit entries are never removed.")
 
 
 class Entry(models.Model):
@@ -22,6 +38,8 @@ class Entry(models.Model):
     digest = models.CharField(max_length=64)
     """SHA-256 over the previous digest and this entry: an edited or removed row breaks the chain."""
 
+    objects = models.Manager.from_queryset(Entries)()
+
     class Meta:
         verbose_name_plural = "entries"
         constraints = [
@@ -36,3 +54,13 @@ class Entry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} #{self.seq} {self.kind}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Once."""
+        if not self._state.adding:
+            raise Unchangeable("Audit entries are never changed.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Never."""
+        raise Unchangeable("Audit entries are never removed.")

@@ -8,7 +8,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django_celery_beat.models import (
     ClockedSchedule,
     CrontabSchedule,
@@ -19,7 +19,7 @@ from django_celery_beat.models import (
 )
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from vigil.access import scopes
+from vigil.access import people, scopes
 from vigil.access.scoped import ADMINISTRATORS, ScopedAdmin, caller
 from vigil.audit import entries
 from vigil.kernel import clock
@@ -85,7 +85,15 @@ class PeopleAdmin(UserAdmin, ScopedAdmin[User]):  # type: ignore[type-arg, misc]
 
     def save_model(self, request: HttpRequest, obj: User, form: "ModelForm[User]", change: bool) -> None:
         super().save_model(request, obj, form, change)
-        _tell(request, "user.updated" if change else "user.created", obj, ", ".join(form.changed_data))
+        changed = [name for name in form.changed_data if not name.startswith("password")]
+        _tell(request, "user.updated" if change else "user.created", obj, ", ".join(changed))
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002  Django's name
+        person = self.get_object(request, id) if request.method == "POST" else None
+        if person is None:
+            return super().user_change_password(request, id, form_url)
+        with people.password_watched(person, actor=caller(request).actor):
+            return super().user_change_password(request, id, form_url)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
@@ -177,6 +185,17 @@ class AttemptsAdmin(OwnersAdmin[AccessAttempt]):
     search_fields = ("username", "ip_address")
     fields = ("attempt_time", "username", "ip_address", "user_agent", "path_info", "failures_since_start")
 
+    def delete_model(self, request: HttpRequest, obj: AccessAttempt) -> None:
+        entries.write(
+            kind="lockout.lifted",
+            subject=f"lockout:{obj.pk}",
+            actor=caller(request).actor,
+            reason=f"{obj.username} may try again from {obj.ip_address}.",
+            numbers={"failures": obj.failures_since_start},
+            at=clock.now(),
+        )
+        super().delete_model(request, obj)
+
 
 def adopt() -> None:
     """Take the libraries' pages off the site and put the console's own in their place."""
@@ -197,10 +216,5 @@ def adopt() -> None:
 
 
 def _tell(request: HttpRequest, kind: str, person: User, what: str) -> None:
-    entries.write(
-        kind=kind,
-        subject=f"user:{person.get_username()}",
-        actor=caller(request).actor,
-        reason=f"{kind.removeprefix('user.').capitalize()}: {what}." if what else "",
-        at=clock.now(),
-    )
+    reason = f"{kind.removeprefix('user.').capitalize()}: {what}." if what else ""
+    people.tell(kind=kind, person=person, actor=caller(request).actor, reason=reason)

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 
-from vigil.access import scoped
+from vigil.access import people, scoped
 from vigil.console import dashboard, navigation, switch
 from vigil.kernel import clock
 
@@ -39,6 +40,12 @@ class ConsoleSite(ThemedSite):
             context["vigil_switch"] = navigation.switch(request)
             context["vigil_may_switch"] = scoped.allows(request, scoped.SWITCHERS)
         return context
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        if request.method != "POST" or not isinstance(request.user, User):
+            return super().password_change(request, extra_context)
+        with people.password_watched(request.user, actor=scoped.caller(request).actor):
+            return super().password_change(request, extra_context)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         at = clock.now()

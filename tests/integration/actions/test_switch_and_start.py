@@ -128,6 +128,19 @@ def test_remediator_url_makes_the_default_remediator(settings: Any) -> None:
     assert Remediator.objects.get(name="default").secret == settings.REMEDIATOR_SECRET
 
 
+def test_where_actions_go_from_now_on_is_in_the_audit(settings: Any) -> None:
+    for url in ("http://127.0.0.1:9/heal", "http://127.0.0.1:9/heal", "http://127.0.0.1:9/other", ""):
+        settings.REMEDIATOR_URL = url
+        defaults.ensure()
+    told = [(one.actor, one.reason) for one in entries.of("remediator:default")]
+    assert {actor for actor, _ in told} == {"environment"}
+    assert [reason.rpartition(" ")[2] for _, reason in told] == [
+        "http://127.0.0.1:9/heal.",
+        "http://127.0.0.1:9/other.",
+        "logged.",
+    ]
+
+
 def test_without_remediator_url_the_default_only_logs_again(settings: Any) -> None:
     settings.REMEDIATOR_URL = "http://127.0.0.1:9/heal"
     defaults.ensure()

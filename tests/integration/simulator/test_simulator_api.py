@@ -65,8 +65,11 @@ def test_a_simulation_from_start_to_summary(
     run = SimulatorRun.objects.get()
     assert run.key is not None
     assert run.key.revoked_at is not None
-    kinds = Entry.objects.filter(subject=f"simulator:{run.pk}").order_by("seq").values_list("kind", flat=True)
-    assert list(kinds) == ["simulator.started", "simulator.ended"]
+    told = Entry.objects.filter(subject=f"simulator:{run.pk}").order_by("seq").values_list("kind", "actor")
+    who = run.started_by
+    assert list(told) == [
+        *(("simulator.started", who), ("simulator.stop_requested", who), ("simulator.ended", "simulator")),
+    ]
 
 
 def test_only_one_runs_whoever_asks(real_child: None, allowed: LazySettings) -> None:
