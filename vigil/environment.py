@@ -2,9 +2,11 @@
 
 import ipaddress
 import json
+import os
 import re
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlparse
@@ -14,8 +16,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 env = environ.Env()
 
-PLACEHOLDER_KEYS = frozenset({"change-me", "changeme", "secret", "insecure", "django-insecure"})
-"""What people leave in by mistake; a start with one of these is refused."""
+PLACEHOLDER = re.compile(r"django-insecure|change-?me|insecure|<.*>", re.IGNORECASE)
+"""How keys begin that people leave in by mistake, whatever follows; a start with one of these is refused."""
+FEWEST_LETTERS = 8
+"""A random key has many different ones; "xxxx..." does not."""
 
 
 def flag(name: str, *, default: bool = False) -> bool:
@@ -155,7 +159,7 @@ def secret_key(data_dir: Path) -> str:
     """SECRET_KEY, or the one kept in the data directory (0600), made there the first time."""
     given = text("SECRET_KEY")
     if given:
-        if given.lower() in PLACEHOLDER_KEYS or len(given) < 32:
+        if PLACEHOLDER.match(given) or len(given) < 32 or len(set(given)) < FEWEST_LETTERS:
             raise ImproperlyConfigured(
                 "SECRET_KEY is a placeholder or shorter than 32 characters. Remove it to let Vigil keep one of its own "
                 "in the data directory, or set a long random one."
@@ -167,16 +171,26 @@ def secret_key(data_dir: Path) -> str:
 def _kept_secret(path: Path) -> str:
     try:
         if not path.exists():
-            path.touch(mode=0o600, exist_ok=False)
-            path.write_text(secrets.token_urlsafe(64))
-        kept = path.read_text().strip()
-    except FileExistsError:
+            _keep_new_secret(path)
         kept = path.read_text().strip()
     except OSError as error:
         raise _unusable(path.parent, error) from error
     if len(kept) < 32:
         raise ImproperlyConfigured(f"{path} is damaged: remove it, and Vigil makes a new key (people sign in again).")
     return kept
+
+
+def _keep_new_secret(path: Path) -> None:
+    """Processes that start together agree on one key: it is there whole or not at all, and the first one stays."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600, exist_ok=False)
+    try:
+        draft.write_text(secrets.token_urlsafe(64))
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()
 
 
 def _unusable(directory: Path, error: OSError) -> ImproperlyConfigured:

@@ -75,6 +75,13 @@ def test_the_secret_key_is_kept_for_its_owner_alone(vigil: Stack) -> None:
     assert len(kept.read_text()) >= 32
 
 
+def test_what_it_writes_is_for_its_owner_alone(vigil: Stack) -> None:
+    """Also where the directory was made by somebody else, and is open."""
+    written = [path for path in vigil.data_dir.rglob("*") if path.is_file()]
+    assert {"web.log", "secret_key"} <= {path.name for path in written}
+    assert [path for path in written if path.stat().st_mode & 0o077] == []
+
+
 def test_the_doctor_finds_nothing_that_fails(vigil: Stack) -> None:
     wait_until(lambda: vigil.manage("doctor", check=False).returncode == 0, seconds=30, what="a healthy doctor")
     found = json.loads(vigil.manage("doctor", "--json").stdout)
@@ -96,7 +103,7 @@ def metrics(vigil: Stack) -> str:
 
 @pytest.mark.parametrize("name", ["web", "dispatcher", "beat", "worker"])
 def test_what_the_parts_log_is_json(vigil: Stack, name: str) -> None:
-    lines = [line for line in (vigil.data_dir / "logs" / f"{name}.log").read_text().splitlines() if line[:1] == "{"]
+    lines = (vigil.data_dir / "logs" / f"{name}.log").read_text().splitlines()
     assert lines
     assert all("event" in json.loads(line) for line in lines)
 

@@ -123,6 +123,9 @@ def data_directory() -> Finding:
         return _fail("data directory", f"{directory} cannot be written", hint)
     if directory.stat().st_mode & stat.S_IWOTH:
         return _warn("data directory", f"every user may write {directory}", f"chmod o-w {directory}")
+    rows = Path(str(settings.DATABASES["default"]["NAME"]))  # a file with SQLite alone
+    if rows.is_file() and _open_to_others(rows) and _open_to_others(rows.parent):
+        return _warn("data directory", f"other users can read {rows}", f"chmod go-rwx {rows}*")
     return _ok("data directory", str(directory))
 
 

@@ -68,6 +68,7 @@ def run(options: Options, *, say: Callable[[str], None]) -> None:
     if options.demo:
         preflight.demo_stays_here(options.host)
     stops = Stops()
+    os.umask(0o077)  # the database, the logs and the metrics are this user's own, whoever made their directory
     preflight.settings_hold()
     with _layout() as layout:
         preflight.directories(layout)

@@ -108,7 +108,7 @@ def start(at: datetime) -> datetime:
     return at - timedelta(minutes=15)
 
 
-POLICIES = {
+POLICIES: dict[str, dict[str, object]] = {
     "threshold": {"condition": "cpu_usage > 90"},
     "held and recovering": {"condition": "cpu_usage > 85 for 10s recover at 70"},
     "average": {"condition": "avg(cpu_usage, 30s) > 80", "keep_open_for": "20s"},

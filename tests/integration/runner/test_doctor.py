@@ -78,6 +78,19 @@ def test_a_data_directory_open_to_all_is_a_warning(settings: Settings, tmp_path:
     assert diagnosis.data_directory().verdict == "ok"
 
 
+def test_a_database_that_others_can_read_is_a_warning(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.VIGIL_DATA_DIR = tmp_path
+    rows = tmp_path / "rows.sqlite3"
+    rows.touch(mode=0o644)
+    monkeypatch.setitem(settings.DATABASES["default"], "NAME", str(rows))
+    tmp_path.chmod(0o755)
+    assert "chmod go-rwx" in diagnosis.data_directory().hint
+    rows.chmod(0o600)
+    assert diagnosis.data_directory().verdict == "ok"
+
+
 def test_every_host_name_allowed_is_a_warning(settings: Settings) -> None:
     settings.ALLOWED_HOSTS = ["*"]
     assert diagnosis.hosts().verdict == "warn"

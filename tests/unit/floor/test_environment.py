@@ -2,6 +2,8 @@
 
 import json
 import stat
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -34,7 +36,14 @@ def test_a_flag_that_is_neither_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         environment.flag("VIGIL_SAMPLE")
 
 
-@pytest.mark.parametrize("text", ["change-me", "short"])
+HEXADECIMAL = "0123456789abcdef" * 3
+PLACEHOLDERS = [
+    *("change-me", "short", "x" * 50, "abcabc" * 10, f"change-me-{HEXADECIMAL}", f"CHANGEME{HEXADECIMAL}"),
+    *("<50 random characters, please make some>", f"insecure-{HEXADECIMAL}", f"django-insecure-{HEXADECIMAL}"),
+]
+
+
+@pytest.mark.parametrize("text", PLACEHOLDERS)
 def test_a_placeholder_secret_key_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
     monkeypatch.setenv("SECRET_KEY", text)
     with pytest.raises(ImproperlyConfigured, match="placeholder or shorter"):
@@ -46,6 +55,14 @@ def test_a_missing_secret_key_is_made_once_and_kept_private(monkeypatch: pytest.
     first = environment.secret_key(tmp_path)
     assert environment.secret_key(tmp_path) == first
     assert stat.S_IMODE((tmp_path / "secret_key").stat().st_mode) == 0o600
+
+
+def test_processes_that_start_together_agree_on_a_secret_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("SECRET_KEY", raising=False)
+    with ProcessPoolExecutor(8, mp_context=get_context("fork")) as pool:
+        found = set(pool.map(environment.secret_key, [tmp_path] * 64))
+    assert len(found) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["secret_key"]
 
 
 def test_a_damaged_secret_key_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
