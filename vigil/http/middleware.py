@@ -94,9 +94,9 @@ _SENTENCES = {
 def _as_json(response: HttpResponseBase) -> HttpResponse:
     code, sentence = _SENTENCES.get(response.status_code, ("error", "The request could not be answered."))
     answer = exceptions.plain(VigilError(sentence, code=code, status=response.status_code))
-    for name in ("Allow", "Retry-After", "WWW-Authenticate"):
-        if name in response:
-            answer[name] = response[name]
+    for name, value in response.headers.items():
+        if not name.lower().startswith("content-") or name == "Content-Security-Policy":
+            answer.headers.setdefault(name, value)  # what guards the page guards what stands in its place
     return answer
 
 

@@ -85,8 +85,32 @@ def test_metrics_are_closed_to_strangers(client: Client, settings: LazySettings)
     assert client.get("/metrics").status_code == 401
 
 
-def test_pages_come_with_a_content_security_policy(client: Client) -> None:
-    assert "default-src 'self'" in client.get("/health")["Content-Security-Policy"]
+@pytest.mark.parametrize("path", ["/health", "/metrics", "/admin/login/", "/api/docs", "/api/v1/policies", *PLAIN])
+def test_every_answer_comes_with_what_guards_it_in_a_browser(client: Client, path: str) -> None:
+    answer = client.get(path)
+    policy = answer["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["X-Frame-Options"] == "DENY"
+    assert answer["Referrer-Policy"] == "same-origin"
+    assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+def test_a_wrong_verb_is_told_the_right_ones(client: Client) -> None:
+    answer = client.post("/health")
+    assert answer.status_code == 405
+    assert answer["Allow"] == "GET, HEAD"
+    assert answer.get("Content-Length", "") in {"", str(len(answer.content))}
+    assert answer.json()["code"] == "method_not_allowed"
+
+
+def test_over_https_cookies_and_pages_stay_there(settings: LazySettings, client: Client, admin_user: object) -> None:
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True  # what VIGIL_HTTPS sets
+    answer = client.post("/admin/login/", {"username": "admin", "password": "password"}, secure=True)
+    cookie = answer.cookies["sessionid"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["secure"]) == (True, "Lax", True)
+    assert answer.cookies["csrftoken"]["secure"] is True
 
 
 def test_the_console_asks_to_sign_in(client: Client) -> None:
