@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 from vigil.access import keys, scopes
 from vigil.health import checks
 from vigil.http import address, exceptions
-from vigil.kernel import clock
+from vigil.kernel import clock, networks
 from vigil.kernel.errors import VigilError
 from vigil.telemetry import exposition
 
@@ -62,7 +62,7 @@ def _shown(report: checks.Report, *, whole: bool) -> dict[str, str]:
 
 
 def _may_look_inside(request: HttpRequest) -> bool:
-    return address.within(address.known_client(request), settings.VIGIL_METRICS_ALLOW) or _may_read(request)
+    return networks.within(address.known_client(request), settings.VIGIL_METRICS_ALLOW) or _may_read(request)
 
 
 def _may_read(request: HttpRequest) -> bool:

@@ -1,7 +1,5 @@
 """Where a request comes from."""
 
-import ipaddress
-
 from django.conf import settings
 from django.http import HttpRequest
 
@@ -28,12 +26,3 @@ def known_client(request: HttpRequest) -> str:
     Such a proxy lends its own address to everybody, and that may well be this machine's.
     """
     return "" if forwarded(request) and not settings.VIGIL_PROXIES else client(request)
-
-
-def within(address: str, networks: list[str]) -> bool:
-    """Whether the address lies in one of the networks (CIDR); an unreadable address lies in none."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(ip in ipaddress.ip_network(network, strict=False) for network in networks)

@@ -151,6 +151,7 @@ def _environment(layout: Layout) -> dict[str, str]:
         "VIGIL_DATA_DIR": str(layout.data_dir),
         "REDIS_URL": os.environ.get("REDIS_URL") or embedded,
         "PROMETHEUS_MULTIPROC_DIR": str(layout.metrics_dir),
+        "VIGIL_METRICS_PORT": "0",  # the web speaks for all, and one port is not for three
     }
 
 

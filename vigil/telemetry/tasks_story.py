@@ -14,7 +14,6 @@ from celery.signals import (
     worker_init,
     worker_process_shutdown,
 )
-from django.conf import settings
 from prometheus_client import multiprocess
 
 from vigil.kernel import context
@@ -43,8 +42,7 @@ def _keep_logging(**_: Any) -> None:
 
 
 def _serve_metrics(**_: Any) -> None:
-    if settings.VIGIL_METRICS_PORT:
-        exposition.serve(port=settings.VIGIL_METRICS_PORT)
+    exposition.serve_if_asked()
 
 
 def _send_along(headers: dict[str, Any], **_: Any) -> None:

@@ -8,6 +8,7 @@ import structlog
 from django.core.management.base import BaseCommand
 
 from vigil.runner import rounds
+from vigil.telemetry import exposition
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +24,7 @@ class Command(BaseCommand):
 
         for wanted in (signal.SIGINT, signal.SIGTERM):
             signal.signal(wanted, note)
+        exposition.serve_if_asked()
         log.info("dispatcher.process.started")
         rounds.run(stop)
         log.info("dispatcher.process.stopped")
