@@ -45,7 +45,7 @@ def of(policy_ids: Collection[int]) -> dict[int, PolicyHealth]:
 def failed(errors: Mapping[Rule, str], *, at: datetime) -> None:
     """Record evaluations that failed; a policy that keeps failing disables itself and nothing else."""
     for rule, error in errors.items():
-        telemetry.policy_errors_total.labels(policy_name=rule.name).inc()
+        telemetry.of_policy(telemetry.policy_errors_total, rule.name).inc()
         log.error("policies.evaluation.failed", policy=rule.name, version=rule.number, reason=error)
         tx(lambda rule=rule, error=error: _fail(rule, error, at))  # type: ignore[misc]
 

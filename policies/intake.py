@@ -143,4 +143,4 @@ def _count(judged: Judged) -> None:
         telemetry.policy_evaluations_total.labels(source="ingest", verdict=verdict).inc(count)
     for judgement in judged.judgements:
         if judgement.verdict.violated:
-            telemetry.policy_violations_total.labels(policy_name=judgement.rule.name).inc()
+            telemetry.of_policy(telemetry.policy_violations_total, judgement.rule.name).inc()

@@ -221,7 +221,7 @@ def _count(judged: Judged, screened: Counter[Outcome], settled: list[Settled]) -
         telemetry.policy_evaluations_total.labels(source="sweep", verdict=outcome.value).inc(count)
     for one in settled:
         if one.transition in _BAD and one.judgement.incident is None and one.judgement.verdict.violated:
-            telemetry.policy_violations_total.labels(policy_name=one.judgement.rule.name).inc()
+            telemetry.of_policy(telemetry.policy_violations_total, one.judgement.rule.name).inc()
 
 
 def _begin(run_id: str, at: datetime) -> bool:

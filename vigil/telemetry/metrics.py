@@ -1,5 +1,7 @@
 """Every Prometheus instrument, named once. No target, tag or user is ever a label."""
 
+import threading
+
 from prometheus_client import Counter, Histogram
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -27,3 +29,19 @@ guard_decisions_total = Counter("vigil_guard_decisions", "What guards answered."
 hints_total = Counter("vigil_hints", "Hints given to workers through Redis.", ["outcome"])
 dispatcher_reaped_total = Counter("vigil_dispatcher_reaped", "What the dispatcher put right.", ["what"])
 tasks_total = Counter("vigil_tasks", "Celery tasks run.", ["task", "outcome"])
+
+POLICIES_MOST = 2_000
+"""Names of policies that a process tells apart; those made and removed for ever must not fill memory and Prometheus."""
+OTHER_POLICIES = "(others)"
+"""No policy is called so."""
+
+_told_apart: set[str] = set()
+_lock = threading.Lock()
+
+
+def of_policy(counter: Counter, name: str) -> Counter:
+    """The policy's own count, or the common one of those that came too late to have their own."""
+    with _lock:
+        if name not in _told_apart and len(_told_apart) < POLICIES_MOST:
+            _told_apart.add(name)
+        return counter.labels(policy_name=name if name in _told_apart else OTHER_POLICIES)
