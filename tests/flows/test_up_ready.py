@@ -64,6 +64,24 @@ def test_a_key_from_the_command_line_opens_the_door_and_is_printed_alone(vigil: 
     assert post(vigil, 12.5, key).status_code == 201
 
 
+REVOKE = """
+from vigil.access import keys
+from vigil.access.models import ApiKey
+from vigil.kernel import clock
+keys.revoke(key=ApiKey.objects.get(name="leaked"), actor="user:ana", at=clock.now())
+"""
+
+
+def test_a_revoked_key_is_dead_in_every_process_within_a_second(vigil: Stack) -> None:
+    session = vigil.session(vigil.create_key("leaked", scopes="read"))
+    address = f"{vigil.base_url}/api/v1/control"
+    assert [session.get(address, timeout=10).status_code for _ in range(50)] == [200] * 50
+    vigil.manage("shell", "-v", "0", "-c", REVOKE)
+    time.sleep(1.0)
+    fresh = [requests.get(address, headers=session.headers, timeout=10).status_code for _ in range(50)]
+    assert fresh == [401] * 50
+
+
 def test_without_a_key_the_door_is_shut(vigil: Stack) -> None:
     answer = requests.post(f"{vigil.base_url}/api/v1/ingest", json=reading(1), timeout=10)
     assert answer.status_code == 401

@@ -105,6 +105,23 @@ def test_a_wrong_verb_is_told_the_right_ones(client: Client) -> None:
     assert answer.json()["code"] == "method_not_allowed"
 
 
+@pytest.mark.parametrize("verb", ["get", "options"])
+def test_only_named_origins_may_call_the_api_from_a_page(client: Client, settings: LazySettings, verb: str) -> None:
+    settings.CORS_ALLOWED_ORIGINS = ["https://board.example"]
+    asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+    for origin, path, allowed in (
+        ("https://board.example", "/api/v1/incidents", True),
+        ("https://evil.example", "/api/v1/incidents", False),
+        ("https://board.example.evil.example", "/api/v1/incidents", False),
+        ("null", "/api/v1/incidents", False),
+        ("https://board.example", "/admin/", False),
+        ("https://board.example", "/metrics", False),
+    ):
+        answer = getattr(client, verb)(path, headers={"Origin": origin, **asked})
+        assert answer.get("Access-Control-Allow-Origin", "") == (origin if allowed else ""), (origin, path)
+        assert "Access-Control-Allow-Credentials" not in answer
+
+
 def test_over_https_cookies_and_pages_stay_there(settings: LazySettings, client: Client, admin_user: object) -> None:
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True  # what VIGIL_HTTPS sets
     answer = client.post("/admin/login/", {"username": "admin", "password": "password"}, secure=True)
