@@ -249,7 +249,7 @@ def test_the_command_line_tells_each_rule_and_exits_accordingly(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--params", "[1]"], "Expected `object`"),
+        (["--params", "[1]"], "must be an object, not a list"),
         (["--params", "{"], "not JSON"),
         (["--ca-file", "/no/such.pem"], "no such file"),
     ],

@@ -82,13 +82,13 @@ def test_how_long_it_is_remembered_without_a_result() -> None:
 @pytest.mark.parametrize(
     ("said", "path"),
     [
-        ({"high": 50}, "flapping"),
+        ({"high": 50}, "flapping.low"),
         ({"high": 0, "low": 1}, "flapping.high"),
         ({"high": 102, "low": 1}, "flapping.high"),
         ({"high": 50, "low": 0}, "flapping.low"),
         ({"high": 50, "low": 50}, "flapping.low"),
         ({"high": 50.5, "low": 25}, "flapping.high"),
-        ({"high": 50, "low": 25, "results": 21}, "flapping"),
+        ({"high": 50, "low": 25, "results": 21}, "flapping.results"),
         (None, "flapping"),
     ],
 )

@@ -56,7 +56,7 @@ def test_the_silence_of_an_incident_is_read() -> None:
     [
         ({"common_cause": {"percent": 0}}, "common_cause.percent"),
         ({"common_cause": {"percent": 101}}, "common_cause.percent"),
-        ({"common_cause": {"within": "1m"}}, "common_cause"),
+        ({"common_cause": {"within": "1m"}}, "common_cause.percent"),
         ({"common_cause": {"percent": 30, "within": "2h"}}, "common_cause.within"),
         ({"group_by": ""}, "group_by"),
         ({"act_in_maintenance": "yes"}, "act_in_maintenance"),
