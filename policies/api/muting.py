@@ -11,8 +11,8 @@ from rest_framework.response import Response
 
 from policies.api import shapes
 from policies.engine import targets
-from policies.models import Incident, InhibitionRule, MaintenanceWindow, Silence
-from policies.muting import bodies, inhibitions, maintenance, reach, silences
+from policies.models import CommonCause, Incident, InhibitionRule, MaintenanceWindow, Silence
+from policies.muting import bodies, common_causes, inhibitions, maintenance, reach, silences
 from policies.muting.bodies import Json
 from vigil.access import scopes
 from vigil.access.principal import Principal
@@ -265,6 +265,27 @@ class InhibitionView(ApiView):
         return Response(inhibition(ended))
 
 
+class CommonCausesView(ApiView):
+    """Groups of targets that went bad at once."""
+
+    required_scopes = {"GET": scopes.READ}
+
+    @extend_schema(
+        operation_id="common_causes_list",
+        summary="Common causes, newest first: many targets that went bad at once, of which no single one is acted on",
+        parameters=_LISTED,
+        responses=_SHOWN,
+    )
+    def get(self, request: Request) -> Response:
+        query.only(request, {"state", "limit", "offset"})
+        rows = CommonCause.objects.select_related("policy").order_by("-id")
+        if state := query.choice(request, "state", {"live", "expired"}):
+            rows = rows.filter(ended_at__isnull=state == "live")
+        allowed = self.caller(request).targets
+        page = pagination.page(request, rows.none() if allowed else rows)
+        return Response({**page.head(), "common_causes": [common_cause(row) for row in page.rows]})
+
+
 def silence(row: Silence, *, at: datetime) -> Json:
     """A silence as the API shows it."""
     return {"id": row.pk, "state": silences.state(row, at=at), **silences.written(row), **shapes.signed(row)}
@@ -287,6 +308,25 @@ def window(row: MaintenanceWindow, *, at: datetime) -> Json:
 def inhibition(row: InhibitionRule) -> Json:
     """An inhibition rule as the API shows it."""
     return {"id": row.pk, **inhibitions.written(row), "sentence": inhibitions.said(row), **shapes.signed(row)}
+
+
+def common_cause(row: CommonCause) -> Json:
+    """A common cause as the API shows it, with the incidents that it holds now."""
+    return {
+        "id": row.pk,
+        "state": "active" if row.ended_at is None else "expired",
+        "policy_name": row.policy.name,
+        "group_by": row.group_by or None,
+        "group": row.group or None,
+        "bad": row.bad,
+        "known": row.known,
+        "percent": row.percent,
+        "within_seconds": row.within_seconds,
+        "reason": row.reason,
+        "began_at": shapes.moment(row.began_at),
+        "ended_at": shapes.moment(row.ended_at),
+        "incidents": [{"incident_id": one.pk, "target": one.target} for one in common_causes.held(row)],
+    }
 
 
 def _reach(found: reach.Reach) -> Json:

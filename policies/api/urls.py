@@ -34,6 +34,7 @@ urlpatterns: list[URLPattern] = [
     re_path(r"^maintenance/?$", muting.MaintenancesView.as_view(), name="maintenance"),
     re_path(r"^maintenance/preview/?$", muting.MaintenancePreviewView.as_view(), name="maintenance-preview"),
     re_path(r"^maintenance/(?P<window_id>[0-9]{1,18})/?$", muting.MaintenanceView.as_view(), name="maintenance-one"),
+    re_path(r"^common-causes/?$", muting.CommonCausesView.as_view(), name="common-causes"),
     re_path(r"^inhibitions/?$", muting.InhibitionsView.as_view(), name="inhibitions"),
     re_path(r"^inhibitions/(?P<rule_id>[0-9]{1,18})/?$", muting.InhibitionView.as_view(), name="inhibition"),
 ]

@@ -61,6 +61,13 @@ def group_of(rule: Rule, tags: Mapping[str, str]) -> str | None:
     return tags.get(rule.brake.group_by) if rule.brake.group_by else ""
 
 
+def held(cause: CommonCause) -> QuerySet[Incident]:
+    """The live incidents of its group; none when it is over."""
+    if cause.ended_at is not None:
+        return Incident.objects.none()
+    return _bad(cause.policy_id, cause.group_by, cause.group).order_by("target")
+
+
 def review(*, in_force: Book, at: datetime) -> int:
     """Let go of groups of which the share of bad targets has fallen, or whose policy is gone; returns how many."""
     ended = 0

@@ -62,6 +62,11 @@ def in_maintenance(request: HttpRequest) -> int | None:
     return sum(calendar.open_at(one.schedule, at) is not None for one in kept.current(at).windows) or None
 
 
+def common_causes(request: HttpRequest) -> int | None:
+    """How many groups are held for a common cause; None shows no badge."""
+    return len(kept.current(clock.now()).causes) or None
+
+
 def waiting_for_people(request: HttpRequest) -> int | None:
     """How many actions cannot go on without a person; None shows no badge."""
     return queries.counts_by_state()["needs_human"] or None

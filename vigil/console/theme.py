@@ -82,6 +82,13 @@ NAVIGATION: list[dict[str, Any]] = [
                 badge_variant="info",
             ),
             _reading("Inhibitions", "front_hand", "policies_inhibitionrule_changelist"),
+            _reading(
+                "Common causes",
+                "hub",
+                "policies_commoncause_changelist",
+                badge="vigil.console.navigation.common_causes",
+                badge_variant="warning",
+            ),
         ],
     },
     {

@@ -6,8 +6,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from policies import authoring
-from policies.models import Incident, InhibitionRule, MaintenanceWindow, Silence
+from metrics.formats.reading import Reading
+from policies import authoring, intake
+from policies.models import CommonCause, Incident, InhibitionRule, MaintenanceWindow, Silence
 from policies.muting import maintenance
 from tests.browser import scene
 from tests.integration.console.test_policy_form import FORM
@@ -126,6 +127,23 @@ def test_those_who_may_not_act_neither_mute_nor_end(as_role: SignIn, role: str) 
     assert browser.post(_add("silence"), SILENCE).status_code == 403
     assert browser.post(reverse("admin:policies_silence_end", args=[row.pk])).status_code == 403
     assert Silence.objects.get().ended_at is None
+
+
+def test_a_common_cause_is_shown_with_what_it_holds_and_counted(as_role: SignIn) -> None:
+    scene.policy("web-cpu-high", "cpu_percent > 90", target="web-*", action="scale-up")
+    for value in (40.0, 97.0):
+        readings = [
+            Reading(name="cpu_percent", value=value, tags={"host": f"web-{number:02}"}, at=clock.now())
+            for number in range(6)
+        ]
+        intake.accept(readings=readings, at=clock.now(), actor="key:agent-1")
+    browser, row = as_role("viewer"), CommonCause.objects.get()
+    listed = browser.get(reverse("admin:policies_commoncause_changelist") + "?state=live").content.decode()
+    assert "web-cpu-high" in listed
+    page = browser.get(reverse("admin:policies_commoncause_change", args=[row.pk])).content.decode()
+    assert "6 of 6 known targets went bad within 60 s" in page
+    assert reverse("admin:policies_incident_change", args=[Incident.objects.get(target="web-03").pk]) in page
+    assert browser.get(reverse("admin:policies_commoncause_changelist") + "?state=over").status_code == 200
 
 
 def test_not_even_a_superuser_edits_or_deletes_one(as_role: SignIn) -> None:

@@ -27,6 +27,7 @@ LISTS = {
     "policies_silence": EVERYBODY,
     "policies_maintenancewindow": EVERYBODY,
     "policies_inhibitionrule": EVERYBODY,
+    "policies_commoncause": EVERYBODY,
     "actions_action": EVERYBODY,
     "actions_remediator": EVERYBODY,
     "actions_actiontype": EVERYBODY,

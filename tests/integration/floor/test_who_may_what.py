@@ -26,6 +26,7 @@ NEEDS = {
     "/api/v1/actions/1/retry": {"POST": WRITE},
     "/api/v1/actions/status/pending": {"GET": READ},
     "/api/v1/audit": {"GET": READ},
+    "/api/v1/common-causes": {"GET": READ},
     "/api/v1/control": {"GET": READ, "PUT": CONTROL},
     "/api/v1/incidents": {"GET": READ},
     "/api/v1/incidents/1": {"GET": READ},

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from metrics.formats.reading import Reading
+from policies import intake
 from policies.models import Silence
 from tests.integration.policies import cast
 from vigil.access import keys
@@ -240,6 +242,35 @@ class TestIncidents:
         cast.policy()
         cast.post(92, at=clock.now())
         assert _send(client, "GET", "incidents").json()["incidents"][0]["muted"] is None
+
+
+class TestCommonCauses:
+    @pytest.fixture
+    def storm(self, db: None) -> None:
+        cast.policy()
+        at = clock.now()
+        for seconds, value in ((0, 40), (1, 92)):
+            readings = [
+                Reading(name="cpu_usage", value=value, tags={"host": f"web-0{number}"}, at=at) for number in range(6)
+            ]
+            intake.accept(readings=readings, at=at + timedelta(seconds=seconds), actor="key:agent-1")
+
+    @pytest.mark.usefixtures("storm")
+    def test_are_listed_with_the_incidents_they_hold(self, client: Client) -> None:
+        shown = _send(client, "GET", "common-causes?state=live").json()
+        [cause] = shown["common_causes"]
+        assert (cause["state"], cause["policy_name"], cause["bad"], cause["known"]) == (
+            "active",
+            "high-cpu-alert",
+            6,
+            6,
+        )
+        assert [one["target"] for one in cause["incidents"]] == [f"web-0{number}" for number in range(6)]
+        assert _send(client, "GET", "common-causes?state=expired").json()["count"] == 0
+
+    @pytest.mark.usefixtures("storm")
+    def test_are_not_told_to_a_key_that_is_bound_to_some_targets(self) -> None:
+        assert _send(_caller("read", targets=("web-00",)), "GET", "common-causes").json()["count"] == 0
 
 
 class TestWhoMay:
