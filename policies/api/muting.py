@@ -10,10 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from policies.api import shapes
-from policies.engine import targets
+from policies.engine import muting, targets
 from policies.models import CommonCause, Incident, InhibitionRule, MaintenanceWindow, Silence
-from policies.muting import bodies, common_causes, inhibitions, maintenance, reach, silences
-from policies.muting.bodies import Json
+from policies.muting import bodies, common_causes, inhibitions, kept, maintenance, reach, silences
+from policies.muting.bodies import Json, SilenceDraft
 from vigil.access import scopes
 from vigil.access.principal import Principal
 from vigil.http import pagination, query
@@ -76,7 +76,8 @@ class SilencesView(ApiView):
     @extend_schema(summary="Silence incidents", request=OpenApiTypes.OBJECT, responses=_MADE, examples=[_SILENCE])
     def post(self, request: Request) -> Response:
         raw, at, caller = self.body(request, dict[str, object]), self.at(request), self.caller(request)
-        _speak_for(caller, _targets_of_silence(raw))
+        if caller.targets:
+            _speak_for(caller, _targets_of_silence(bodies.silence(raw, at=at)))
         return Response(silence(silences.create(raw=raw, actor=caller.actor, at=at), at=at), status=201)
 
 
@@ -93,7 +94,9 @@ class SilenceView(ApiView):
     def put(self, request: Request, silence_id: str) -> Response:
         at, caller = self.at(request), self.caller(request)
         known, change = _silence(silence_id, caller), self.body(request, dict[str, object])
-        _speak_for(caller, _targets_of_silence({**silences.written(known), **change}))
+        if caller.targets:
+            whole = silences.merged(silences.written(known), change)
+            _speak_for(caller, _targets_of_silence(bodies.silence(whole, at=at)))
         return Response(silence(silences.update(silence_id=known.pk, change=change, actor=caller.actor, at=at), at=at))
 
     @extend_schema(summary="Change a silence with a partial body", request=OpenApiTypes.OBJECT, responses=_CHANGED)
@@ -383,18 +386,18 @@ def _theirs[M: Silence | MaintenanceWindow](rows: QuerySet[M], caller: Principal
 
 
 def _may_know(row: Silence | MaintenanceWindow, caller: Principal) -> bool:
-    named = [row.target] if isinstance(row, MaintenanceWindow) else _targets_of_silence(silences.written(row))
-    return not caller.targets or _within(caller, named)
+    if not caller.targets:
+        return True
+    named = [row.target] if isinstance(row, MaintenanceWindow) else _targets_of_silence(kept.silence_of(row))
+    return _within(caller, named)
 
 
-def _targets_of_silence(raw: Mapping[str, object]) -> list[object]:
-    """The targets that a written silence names outright; several all have to fit, so one that is allowed is enough."""
-    written = raw.get("matchers")
-    if isinstance(written, list) and written:
-        return [one.pattern for one in bodies.matchers(written) if (one.name, one.operator) == ("target", "=")]
-    incident = raw.get("incident_id")
-    found = Incident.objects.filter(pk=incident).first() if type(incident) is int and incident < 1 << 60 else None
-    return [found.target] if found is not None else []
+def _targets_of_silence(found: SilenceDraft | muting.Silence) -> list[str]:
+    """The targets that a silence names outright; several all have to fit, so one that is allowed is enough."""
+    if found.matchers:
+        return [one.pattern for one in found.matchers if (one.name, one.operator) == ("target", "=")]
+    incidents = Incident.objects.filter(pk=found.incident_id or 0)
+    return list(incidents.values_list("target", flat=True))
 
 
 def _within(caller: Principal, named: Iterable[object]) -> bool:

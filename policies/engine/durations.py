@@ -35,7 +35,7 @@ def parse(text: str) -> timedelta:
 
 def advice(text: str) -> str:
     """How to write a duration, and how this one if it can be guessed."""
-    length = _guessed(text.strip().lower())
+    length = _guessed(text.replace(" ", "").lower())
     near = "" if length is None else f"; did you mean `{_spelt(length)}`?"
     return f"write a duration as a whole number and a unit: 30s, 5m, 2h or 1d{near}"
 

@@ -144,7 +144,8 @@ class _Reader:
             raise UnableToMute(f"This is not {self.what}: {summary(self.errors)}", errors=self.errors)
 
     def fail(self, path: str, message: str) -> None:
-        self.errors.append(FieldError(path=path, message=message[:1].upper() + message[1:].rstrip(".") + "."))
+        end = "" if message.endswith((".", "?")) else "."
+        self.errors.append(FieldError(path=path, message=f"{message[:1].upper()}{message[1:]}{end}"))
 
     def unknown(self, raw: Mapping[str, object], fields: Sequence[str], *, below: str = "") -> None:
         for name in [str(name) for name in raw if name not in fields][:_NAMED_MAX]:
@@ -244,10 +245,10 @@ class _Reader:
             if not endless and not any(one.path in ("ends_at", "duration") for one in self.errors):
                 self.fail("ends_at", "say when it ends: `ends_at` with a time, or `duration` such as 2h")
             return starts_at, None
-        if ends_at <= starts_at:
-            self.fail("ends_at", "it ends before it starts")
-        elif ends_at <= at:
+        if ends_at <= at:
             self.fail("ends_at", "this is in the past already")
+        elif ends_at <= starts_at:
+            self.fail("ends_at", "it ends before it starts")
         elif ends_at - max(starts_at, at) > LONGEST and self.raw.get("weekly") is None:
             self.fail("ends_at", f"it lasts at most {LONGEST.days} days; disable the policy instead")
         return starts_at, ends_at
@@ -309,12 +310,18 @@ class _Reader:
         known = _zones()
         if isinstance(written, str) and known.get(written.lower()) == written:
             return ZoneInfo(written)
-        near = suggestions.closest(written, known) if isinstance(written, str) else None
-        self.fail("weekly.timezone", f"name a zone, such as Europe/Berlin or UTC{_meant(near)}")
+        self.fail("weekly.timezone", f"name a zone, such as Europe/Berlin or UTC{_meant(written)}")
         return None
 
 
-def _meant(near: str | None) -> str:
+def _meant(written: object) -> str:
+    """A zone that this looks like, or one of that city."""
+    if not isinstance(written, str):
+        return ""
+    city = written.lower().replace(" ", "_")
+    near = suggestions.closest(written, _zones()) or min(
+        (name for name in _zones() if name.rpartition("/")[2] == city), default=None
+    )
     return f"; did you mean {_zones()[near]}?" if near is not None else ""
 
 

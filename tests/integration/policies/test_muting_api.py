@@ -104,7 +104,12 @@ class TestSilences:
             ({"starts_at": "tomorrow"}, "starts_at", "with a zone"),
             ({"starts_at": "2030-01-01T00:00:00"}, "starts_at", "with a zone"),
             ({"starts_at": "9999-12-31T23:59:00Z"}, "starts_at", "a century"),
-            ({"duration": None, "ends_at": "2020-01-01T00:00:00Z"}, "ends_at", "before it starts"),
+            ({"duration": None, "ends_at": "2020-01-01T00:00:00Z"}, "ends_at", "in the past"),
+            (
+                {"duration": None, "starts_at": "2099-01-02T00:00:00Z", "ends_at": "2099-01-01T00:00:00Z"},
+                "ends_at",
+                "before it starts",
+            ),
             ({"duration": None, "ends_at": "2999-01-01T00:00:00Z"}, "ends_at", "366 days"),
             ({"incident_id": 999_999}, "incident_id", "no open incident"),
             ({"incident_id": "7"}, "incident_id", "number"),
@@ -116,6 +121,15 @@ class TestSilences:
         errors = _errors(_send(client, "POST", "silences", SILENCE | change))
         assert part in errors[path]
         assert not Silence.objects.exists()
+
+    def test_that_are_wrong_in_several_places_are_told_all_of_them(self, client: Client) -> None:
+        wrong = {"matchers": ["targets = web-*"], "duration": "2 hours", "comment": ""}
+        answer = _send(client, "POST", "silences", wrong)
+        assert answer.json()["detail"].startswith("This is not a silence: ")
+        errors = _errors(answer)
+        assert errors.keys() == {"matchers[0]", "duration", "comment"}
+        assert errors["matchers[0]"] == "`targets`: did you mean `target`?"
+        assert errors["duration"].endswith("did you mean `2h`?")
 
     def test_show_what_they_would_mute(self, client: Client) -> None:
         at = clock.now()
@@ -169,6 +183,7 @@ class TestMaintenance:
             ({"weekly": {"days": ["sat"], "from": "22", "to": "02:00"}}, "weekly.from", "22:00"),
             ({"weekly": {"days": ["sat"], "from": "22:00", "to": "24:00"}}, "weekly.to", "22:00"),
             ({"weekly": {"timezone": "Europe/Berln"}}, "weekly.timezone", "Europe/Berlin"),
+            ({"weekly": {"timezone": "new york"}}, "weekly.timezone", "did you mean America/New_York?"),
             ({"weekly": {"timezone": "CEST"}}, "weekly.timezone", "Europe/Berlin"),
             ({"weekly": {"timezome": "UTC"}}, "weekly.timezome", "`timezone`"),
             ({"weekly": None}, "ends_at", "duration"),

@@ -47,7 +47,16 @@ def test_what_is_no_duration(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "meant"),
-    [("2min", "2m"), ("5 M", None), ("5M", "5m"), ("1h30m", "90m"), ("1.5h", "90m"), ("2weeks", "14d"), ("5w", None)],
+    [
+        ("2min", "2m"),
+        ("5 M", "5m"),
+        ("2 hours", "2h"),
+        ("5M", "5m"),
+        ("1h30m", "90m"),
+        ("1.5h", "90m"),
+        ("2weeks", "14d"),
+        ("5w", None),
+    ],
 )
 def test_what_was_meant_by_another_spelling(text: str, meant: str | None) -> None:
     assert durations.advice(text).partition("; did you mean ")[2] == (f"`{meant}`?" if meant else "")
