@@ -104,7 +104,7 @@ def test_a_cancelled_doubt_stays_cancelled(client: Client) -> None:
         ({"run_id": "run-2"}, "run_id"),
         ({"status": "running"}, "status"),
         ({"action_id": 999_999}, "action_id"),
-        ({"surprise": 1}, ""),
+        ({"surprise": 1}, "surprise"),
     ],
 )
 def test_a_report_about_something_else_is_refused(client: Client, said: dict[str, object], path: str) -> None:
