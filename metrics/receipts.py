@@ -97,5 +97,13 @@ def _in_progress() -> IdempotencyConflict:
 def _lost_answer(stored: int) -> bytes:
     said = "This batch was stored before, but the answer given then was lost; the next sweep judges it."
     return msgspec.json.encode(
-        {"ok": True, "stored": stored, "rejected": [], "violations": [], "actions": [], "detail": said}
+        {
+            "ok": True,
+            "stored": stored,
+            "rejected": [],
+            "policies_evaluated": False,
+            "violations": [],
+            "actions": [],
+            "detail": said,
+        }
     )

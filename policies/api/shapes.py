@@ -62,7 +62,7 @@ def runner(found: Runner) -> Json:
         "enabled": True,
         "running": found.running,
         "interval_seconds": settings.VIGIL_SWEEP_INTERVAL_SECONDS,
-        "batch_size": settings.VIGIL_BATCH_MAX,
+        "batch_size": settings.VIGIL_SWEEP_SHARD_TARGETS,
         "last_run_at": row.last_run_at,
         "last_success_at": row.last_success_at,
         "last_duration_ms": row.last_duration_ms,

@@ -1,5 +1,6 @@
 """Query parameters, read strictly."""
 
+import re
 from collections.abc import Collection
 from datetime import UTC, datetime
 
@@ -9,6 +10,7 @@ from rest_framework.request import Request
 from vigil.kernel.errors import FieldError, Invalid
 
 LONGEST_TEXT = 250
+_EPOCH_SECONDS = re.compile(r"[0-9]{1,10}(\.[0-9]{1,9})?")
 
 
 def only(request: Request, names: Collection[str]) -> None:
@@ -49,8 +51,8 @@ def moment(request: Request, name: str, *, default: datetime | None = None) -> d
     value = text(request, name)
     if value == "":
         return default
-    if value.isascii() and value.isdigit() and len(value) <= 10:
-        return datetime.fromtimestamp(int(value), UTC)
+    if _EPOCH_SECONDS.fullmatch(value):
+        return datetime.fromtimestamp(float(value), UTC)
     try:
         parsed = parse_datetime(value.replace(" ", "+"))
         if parsed is not None and parsed.tzinfo is not None:

@@ -141,6 +141,13 @@ def test_since_and_until_are_part_of_the_answer(agent: Client) -> None:
     assert [point[1] for point in found["points"]] == [3.0, 10.0]
 
 
+def test_epoch_seconds_may_have_a_fraction(agent: Client) -> None:
+    two_minutes()
+    query = {"since": f"{ago(31).timestamp()}", "until": f"{ago(30.25).timestamp():.2f}", "step": "1s"}
+    (found,) = get(agent, "metrics/query", metric="cpu_usage", **query)["series"]
+    assert [point[1] for point in found["points"]] == [20.0]
+
+
 def test_each_series_of_a_metric_answers_for_itself(agent: Client) -> None:
     sample(1.0, host="a")
     sample(2.0, host="b")

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client
@@ -318,13 +319,14 @@ class TestPolicies:
         assert _send(bound, "POST", "policies/high-cpu-alert/backtest", {}).json()["incidents"] == []
         assert _send(client, "POST", "policies/none/backtest", {}).status_code == 404
 
-    def test_tells_how_the_runner_fares(self, client: Client) -> None:
+    def test_tells_how_the_runner_fares(self, client: Client, settings: LazySettings) -> None:
+        settings.VIGIL_SWEEP_SHARD_TARGETS = 700
         runner = _send(client, "GET", "policies/runner/status").json()["runner"]
         assert runner["interval_seconds"] == 15
         assert {"enabled", "running", "batch_size", "last_run_at", "last_duration_ms", "policies_evaluated"} <= set(
             runner
         )
-        assert runner["lag_seconds"] == 0
+        assert (runner["lag_seconds"], runner["batch_size"]) == (0, 700)
 
     def test_reloads(self, client: Client) -> None:
         assert _send(client, "POST", "policies/reload").json()["ok"] is True
