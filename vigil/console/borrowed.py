@@ -138,7 +138,7 @@ class ScheduleForm(ModelForm[PeriodicTask]):
             **dict.fromkeys(
                 ["name", "task", "interval", "queue", "last_run_at", "total_run_count", "date_changed"], ""
             ),
-            "enabled": "Off: beat leaves it out. The sweep is then run by the dispatcher.",
+            "enabled": "Off: neither beat nor the dispatcher runs it. Without policies.sweep silence goes unnoticed.",
         }
 
 

@@ -288,6 +288,14 @@ def test_an_action_types_schema_has_to_be_one(as_role: SignIn) -> None:
     assert (kind.name, kind.schema, kind.max_seconds) == ("restart", {"type": "object"}, 60)
 
 
+def test_a_schedule_is_explained_in_vigils_words(as_role: SignIn) -> None:
+    schedule.ensure()
+    job = PeriodicTask.objects.get(name="policies.sweep")
+    page = text_of(as_role("superuser").get(f"/admin/django_celery_beat/periodictask/{job.pk}/change/").content)
+    assert "neither beat nor the dispatcher runs it" in page
+    assert "Short Description" not in page
+
+
 def test_a_schedule_is_switched_and_nothing_else(as_role: SignIn) -> None:
     schedule.ensure()
     job = PeriodicTask.objects.get(name="metrics.prune")
