@@ -28,6 +28,9 @@ class Moment:
     reason: str
     numbers: Mapping[str, object]
     request_id: str
+    place: int
+    """Where it stands among everything that was ever written down: what changes an incident and what changes its
+    actions is told by two clocks, and a cause must not stand behind its effect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,7 @@ def of(incident_id: int, *, at: datetime | None = None) -> Story:
     found = (moment for subject in subjects for moment in moments(subject))
     return Story(
         incident=incident,
-        moments=tuple(sorted(found, key=lambda moment: moment.at)),
+        moments=tuple(sorted(found, key=lambda moment: moment.place)),
         decisions=decisions,
         actions=actions,
         mute=None if at is None else kept.of_incident(incident, at=at),
@@ -63,10 +66,17 @@ def of(incident_id: int, *, at: datetime | None = None) -> Story:
 
 def lines(story: Story) -> list[str]:
     """The story in plain text, a line for each thing that happened."""
-    told = [(moment.at, _line(moment)) for moment in story.moments]
-    told += [(decision.at, f"decision: {_decided(decision)}") for decision in story.decisions]
-    told.sort(key=lambda pair: pair[0])
-    return [_head(story.incident), *(f"{at:%Y-%m-%d %H:%M:%S}  {text}" for at, text in told), _tail(story)]
+    told = (f"{one.at:%Y-%m-%d %H:%M:%S}  {_told(one)}" for one in in_order(story))
+    return [_head(story.incident), *told, _tail(story)]
+
+
+def in_order(story: Story) -> list[Moment | Decision]:
+    """What happened and what was decided as one line, oldest first: a decision stands behind all up to its moment."""
+    line: list[Moment | Decision] = list(story.moments)
+    for decision in story.decisions:
+        before = (place for place, one in enumerate(line, start=1) if one.at <= decision.at)
+        line.insert(max(before, default=0), decision)
+    return line
 
 
 def time_to_heal(incident: Incident) -> float | None:
@@ -89,6 +99,7 @@ def moments(subject: str) -> tuple[Moment, ...]:
             reason=entry.reason,
             numbers=entry.numbers,
             request_id=entry.request_id,
+            place=entry.pk,
         )
         for entry in entries.of(subject)
     )
@@ -100,6 +111,10 @@ def _head(incident: Incident) -> str:
         f"Incident {incident.pk}: {incident.policy.name} (version {version.number}) on {incident.target}, "
         f"{incident.severity}. The condition: {version.sentence}."
     )
+
+
+def _told(one: Moment | Decision) -> str:
+    return _line(one) if isinstance(one, Moment) else f"decision: {_decided(one)}"
 
 
 def _line(moment: Moment) -> str:

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 
 from policies import incidents, story
 from policies.engine import durations
-from policies.models import LIVE, FlapHistory, Incident
+from policies.models import LIVE, Decision, FlapHistory, Incident
 from policies.story import Moment, Story
 from vigil.access import marks, scoped
 from vigil.access.scoped import OPERATORS, ScopedAdmin
@@ -198,20 +198,20 @@ class IncidentAdmin(ScopedAdmin[Incident]):
 
 def tales(told: Story) -> Iterable[Tale]:
     """The audit trail and the decisions as one line of events, oldest first."""
-    lines = [_of_moment(moment) for moment in told.moments]
-    lines += [
-        Tale(
-            at=decision.at,
-            title=_DECIDED[decision.answer] + (f" ({decision.guard.replace('_', ' ')})" if decision.guard else ""),
-            reason=decision.reason,
-            by="",
-            tone=marks.tone(decision.answer),
-            action_id=decision.action_id,
-            numbers=decision.numbers,
-        )
-        for decision in told.decisions
-    ]
-    return sorted(lines, key=lambda tale: tale.at)
+    for one in story.in_order(told):
+        yield _of_moment(one) if isinstance(one, Moment) else _of_decision(one)
+
+
+def _of_decision(decision: Decision) -> Tale:
+    return Tale(
+        at=decision.at,
+        title=_DECIDED[decision.answer] + (f" ({decision.guard.replace('_', ' ')})" if decision.guard else ""),
+        reason=decision.reason,
+        by="",
+        tone=marks.tone(decision.answer),
+        action_id=decision.action_id,
+        numbers=decision.numbers,
+    )
 
 
 _DECIDED = {

@@ -327,6 +327,19 @@ def test_the_story_of_an_incident_has_its_audit_its_decisions_and_its_actions(as
     assert "What you can do" not in page
 
 
+def test_in_a_story_the_cause_stands_before_its_effect(as_role: SignIn) -> None:
+    scene.policy("web-cpu-high", "cpu_percent > 90", action="scale-up", settle="0s")
+    scene.send("cpu_percent", 97, "web-01")
+    scene.work()
+    scene.send("cpu_percent", 98, "web-01")
+    incident = Incident.objects.get(exhausted=True)
+    page = text_of(as_role("viewer").get(reverse("admin:policies_incident_change", args=[incident.pk])).content)
+    told = ["Incident opened", "Decided to act", "ready", "succeeded", "ineffective", "Incident exhausted", "Refused"]
+    story = page.split("What happened", 1)[1]
+    places = [story.index(one) for one in told]
+    assert places == sorted(places)
+
+
 def test_an_operator_acknowledges_and_resolves(as_role: SignIn) -> None:
     scene.policy("web-cpu-high", "cpu_percent > 90", action="scale-up")
     scene.send("cpu_percent", 97, "web-01")
