@@ -198,3 +198,20 @@ def test_an_opening_covers_the_moment_it_was_asked_for(
         assert found.covers(moment)
         assert found.ends_at - found.starts_at <= 26 * HOUR
         assert found.starts_at.astimezone(weekly.zone).weekday() in days
+
+
+@given(at=_moments, zone=_zones, opens=st.times(), closes=st.times(), days=st.sets(st.integers(0, 6), min_size=1))
+def test_it_is_open_whenever_the_clock_on_the_wall_says_so(
+    at: datetime, zone: str, opens: time, closes: time, days: set[int]
+) -> None:
+    weekly = Weekly(days=frozenset(days), opens=opens, closes=closes, zone=ZoneInfo(zone))
+    schedule = Schedule(starts_at=LONG_AGO, ends_at=None, weekly=weekly)
+    moment = at.replace(tzinfo=UTC)
+    wall = moment.astimezone(weekly.zone)
+    shown, today, yesterday = wall.time().replace(tzinfo=None), wall.weekday(), (wall.weekday() - 1) % 7
+    if closes > opens:
+        meant = today in days and opens <= shown < closes
+    else:
+        meant = (today in days and shown >= opens) or (yesterday in days and shown < closes)
+    if meant:
+        assert calendar.open_at(schedule, moment) is not None
