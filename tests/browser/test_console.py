@@ -92,6 +92,18 @@ def test_a_policy_is_written_tried_and_kept(live_server: LiveServer, sign_in: Si
     assert authoring.get("high-cpu").mode == "auto"
 
 
+def test_a_wrong_sentence_is_pointed_at_once_and_where(live_server: LiveServer, sign_in: SignIn) -> None:
+    page = sign_in("eve", "editor")
+    page.goto(f"{live_server.url}/admin/policies/policy/add/")
+    page.get_by_text("A sentence", exact=True).click()
+    page.get_by_label("The condition as a sentence").fill("cpu_percent > > 90")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Not saved")).to_be_visible()
+    expect(page.locator("#said.vg-wrong")).to_contain_text("at character 15")
+    expect(page.locator("[data-way] .vg-problem")).to_have_count(0)
+    expect(page.get_by_text("Choose a remedy;")).to_be_visible()
+
+
 def test_an_incident_opens_and_heals_before_the_operators_eyes(sign_in: SignIn) -> None:
     scene.policy("web-cpu-high", "cpu_percent > 90", action="scale-up", settle="0s")
     page = sign_in("ana", "operator")

@@ -15,6 +15,7 @@ from django_celery_beat.models import PeriodicTask
 
 from actions import control, queries
 from actions.models import Action, ActionType, Remediator
+from metrics.models import Series
 from policies import incidents
 from policies.models import Incident
 from policies.muting import silences
@@ -426,6 +427,15 @@ def test_a_stored_secret_cannot_be_felt_for_by_address(as_role: SignIn) -> None:
         answer = browser.get(address, {"digest__startswith": start})
         assert (answer.status_code, answer.headers.get("Location")) == (302, f"{address}?e=1")
     assert "agent-1" in text_of(browser.get(address, {"state": "active"}).content)
+
+
+def test_a_line_says_from_when_to_when_it_goes(as_role: SignIn) -> None:
+    for value in (40, 41):
+        scene.send("cpu_percent", value, "web-01")
+    page = text_of(
+        as_role("viewer").get(reverse("admin:metrics_series_change", args=[Series.objects.get().pk])).content
+    )
+    assert re.search(r"2 samples, lowest 40, highest 41 \d{4}-\d\d-\d\d [\d:]{8} \d{4}-\d\d-\d\d [\d:]{8} UTC", page)
 
 
 def test_the_console_is_found_without_the_last_stroke(as_role: SignIn) -> None:

@@ -118,6 +118,7 @@
         if (!response.ok) throw new Error("status " + response.status);
         const answer = await response.json();
         if (mine !== asked) return;
+        form.querySelectorAll("[data-way] .vg-problem").forEach(function (one) { one.remove(); }); /* of what was sent; this is of what is written */
         if (answer.problems.length) { say(answer.problems.join(" "), true); return; }
         follow(answer);
         say("Reads as: " + answer.sentence, false);
