@@ -23,4 +23,5 @@ EXPOSE 8000
 # tini reaps what a killed worker leaves behind.
 ENTRYPOINT ["tini", "--"]
 CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", \
-     "--blocking-threads", "16", "--respawn-failed-workers", "vigil.wsgi:application"]
+     "--blocking-threads", "16", "--respawn-failed-workers", "--workers-kill-timeout", "8", \
+     "vigil.wsgi:application"]
