@@ -76,6 +76,7 @@ def start(directory: Path) -> Postgres:
         # A test's database does not have to survive a power cut; everything else is as in production.
         "fsync": "off",
         "full_page_writes": "off",
+        "jit": "off",  # compiling a query costs more than running it on a handful of rows
     }
     arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     with (directory / "log").open("wb") as log:
