@@ -68,6 +68,12 @@ class Vigil:
         """Actions as the API lists them, newest first; empty while Vigil does not answer."""
         return self._rows("/api/v1/actions", "actions", limit, offset)
 
+    def newest_decision(self, incident_id: int) -> dict[str, object]:
+        """What was decided last about an incident; empty when nothing was, or while Vigil does not answer."""
+        rows = self._call("GET", f"/api/v1/incidents/{incident_id}").body.get("decisions")
+        told = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+        return max(told, key=lambda row: str(row.get("at")), default={})
+
     def create_policy(self, policy: dict[str, object]) -> Answer:
         """Create a policy; a 409 says one of that name exists."""
         return self._call("POST", "/api/v1/policies", json=policy)

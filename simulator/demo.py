@@ -93,6 +93,8 @@ def settings(*, remediator_port: int, remediator_secret: str) -> dict[str, str]:
         "REMEDIATOR_URL": f"http://127.0.0.1:{remediator_port}/",
         "REMEDIATOR_SECRET": remediator_secret,
         "VIGIL_SETTLE_SECONDS": "2",
+        # The fleet breaks the same services again before long, which is no relapse of what was healed.
+        "VIGIL_RELAPSE_SECONDS": "60",
         "VIGIL_SWEEP_INTERVAL_SECONDS": str(SWEEP_SECONDS),
         "VIGIL_SIMULATOR_ENABLED": "1",
     }

@@ -67,6 +67,7 @@ class Handler(BaseHTTPRequestHandler):
             "/ready": {},
             "/health": {"status": "healthy"},
         }
+        lists |= {f"/api/v1/incidents/{row.get('id')}": row for row in memory.incidents}
         self.answer(200 if path in lists else 404, lists.get(path, {}))
 
     def do_POST(self) -> None:

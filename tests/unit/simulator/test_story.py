@@ -3,6 +3,7 @@
 import io
 from datetime import timedelta
 
+import pytest
 from rich.console import Console
 
 from simulator import story
@@ -49,8 +50,54 @@ def test_healing_says_by_what_and_in_how_many_seconds(vigil_server: fake_vigil.S
     vigil_server.memory.incidents = [healed(7, 3.2) | {"actions": [456]}]
     vigil_server.memory.actions = [action(verification="effective", status="completed")]
     lines = decisions(vigil_server).news(at=START)
-    assert words(lines) == ["decided", "healed"]
-    assert lines[1].text == "in 3.2 s by scale-up (incident 7)"
+    assert words(lines) == ["decided", "proven", "healed"]
+    assert lines[1].text == "scale-up helped, by readings newer than it (action 456)"
+    assert lines[2].text == "in 3.2 s by scale-up (incident 7)"
+
+
+def after(seconds: float) -> str:
+    return (START + timedelta(seconds=seconds)).isoformat()
+
+
+OTHERS = action(id=9, action="restart", policy_name="demo-crash", status="completed", finished_at=after(3))
+
+
+@pytest.mark.parametrize(
+    ("rows", "how"),
+    [
+        ([action(verification="effective", status="completed")], "by scale-up"),
+        ([action(verification="relapsed", status="completed")], "by scale-up"),
+        ([action(verification="", status="completed")], "after scale-up"),
+        ([action(status="running")], "while scale-up was under way"),
+        ([action(verification="ineffective", status="completed")], "by itself: scale-up is not what helped"),
+        ([action(status="cancelled")], "by itself: scale-up is not what helped"),
+        ([], "by itself"),
+        ([OTHERS], "after restart for demo-crash (action 9)"),
+        ([OTHERS | {"target": "web-02"}], "by itself"),
+        ([OTHERS | {"finished_at": after(-3)}], "by itself"),
+        ([action(verification="ineffective", status="completed"), OTHERS], "after restart for demo-crash (action 9)"),
+    ],
+    ids=[
+        "an effective action",
+        "one that relapsed later",
+        "one that nobody judged yet",
+        "one at work",
+        "one that did not help",
+        "one that was never begun",
+        "no action",
+        "another policy's action",
+        "another target's action",
+        "an action from before",
+        "another policy's action after a useless one",
+    ],
+)
+def test_healing_credits_only_what_may_have_helped(
+    vigil_server: fake_vigil.Server, rows: list[dict[str, object]], how: str
+) -> None:
+    vigil_server.memory.incidents = [healed(7, 3.2) | {"actions": [456]}]
+    vigil_server.memory.actions = rows
+    told = decisions(vigil_server).news(at=START)
+    assert [line.text for line in told if line.word == "healed"] == [f"in 3.2 s {how} (incident 7)"]
 
 
 def test_a_remedy_that_did_not_help_is_said_aloud(vigil_server: fake_vigil.Server) -> None:
@@ -58,7 +105,35 @@ def test_a_remedy_that_did_not_help_is_said_aloud(vigil_server: fake_vigil.Serve
     vigil_server.memory.actions = [action(verification="ineffective", status="completed")]
     lines = decisions(vigil_server).news(at=START)
     assert words(lines) == ["decided", "no help"]
-    assert "did not help: ineffective" in lines[1].text
+    assert lines[1].text == "scale-up was carried out and did not help (action 456)"
+
+
+def test_a_relapse_is_not_called_a_remedy_that_did_not_help(vigil_server: fake_vigil.Server) -> None:
+    vigil_server.memory.incidents = [incident(7, actions=[456])]
+    vigil_server.memory.actions = [action(verification="relapsed", status="completed")]
+    lines = decisions(vigil_server).news(at=START)
+    assert words(lines) == ["decided", "relapsed"]
+    assert lines[1].text == "scale-up had helped, and it is bad again (action 456)"
+
+
+def decision(reason: str, *, guard: str, seconds: float) -> dict[str, object]:
+    return {"at": after(seconds), "answer": "hold", "guard": guard, "reason": reason}
+
+
+def test_an_incident_that_is_held_is_told_with_what_holds_it(vigil_server: fake_vigil.Server) -> None:
+    row = incident(7, decisions=[decision("cooldown of web-01 until 12:01", guard="cooldown", seconds=1)])
+    vigil_server.memory.incidents = [row]
+    told = decisions(vigil_server)
+    assert told.news(at=START + timedelta(seconds=2)) == []  # its action may still come
+    (line,) = told.news(at=START + timedelta(seconds=3))
+    assert (line.word, line.target) == ("held", "web-01")
+    assert line.text == ("demo-high-cpu: cpu_usage 94 > 80; no action: cooldown of web-01 until 12:01 (incident 7)")
+    row["decisions"] = [decision("cooldown of web-01 until 12:02", guard="cooldown", seconds=5)]
+    assert told.news(at=START + timedelta(seconds=9)) == []  # the same guard is no news
+    row["decisions"] = [decision("web-01 flaps", guard="flapping", seconds=9)]
+    assert [line.text.partition("no action: ")[2] for line in told.news(at=START + timedelta(seconds=15))] == [
+        "web-01 flaps (incident 7)"
+    ]
 
 
 def test_an_incident_closed_for_want_of_data_is_not_called_healed(vigil_server: fake_vigil.Server) -> None:
@@ -123,3 +198,13 @@ def test_a_plain_terminal_gets_plain_text() -> None:
     Console(file=output, highlight=False, width=80).print(story.rendered(long), soft_wrap=True)
     assert "\x1b" not in output.getvalue()
     assert output.getvalue().count("\n") == 1
+
+
+def test_only_the_time_stands_back() -> None:
+    output = io.StringIO()
+    Console(file=output, force_terminal=True, color_system="standard", width=200).print(
+        story.rendered(line("healed", 0))
+    )
+    dim = "\x1b[2m"
+    assert output.getvalue().startswith(dim)
+    assert output.getvalue().count(dim) == 1
