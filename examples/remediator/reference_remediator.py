@@ -37,7 +37,7 @@ KEEP_SECONDS = 2 * 24 * 3600
 """How long answers are remembered: the contract asks for a day."""
 BODY_LIMIT_BYTES = 64 * 1024
 
-type Action = Callable[[str, dict[str, Any]], Any]
+Action = Callable[[str, dict[str, Any]], Any]
 
 
 @dataclass(frozen=True, kw_only=True)

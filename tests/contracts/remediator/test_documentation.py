@@ -1,5 +1,6 @@
 """The recipe in the documentation works as it is printed."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -45,6 +46,11 @@ def test_every_option_of_the_reference_is_documented() -> None:
     options = set(re.findall(r'"(--[a-z-]+)"', reference.FILE.read_text()))
     assert options
     assert options <= set(re.findall(r"`(--[a-z-]+)`", README))
+
+
+def test_the_reference_runs_under_the_python_that_debian_12_has() -> None:
+    """The README starts it with `python3`, whatever that is."""
+    ast.parse(reference.FILE.read_text(), feature_version=(3, 11))
 
 
 def test_the_readmes_actions_can_be_loaded(tmp_path: Path) -> None:
