@@ -6,6 +6,7 @@ FILE.png instead: the README's picture of the front page.
 It runs a console of its own on a database of its own, with the scene that `tests.browser.scene` builds.
 """
 
+import argparse
 import os
 import sys
 import tempfile
@@ -40,4 +41,8 @@ def main(directory: Path, only: str = "") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), *sys.argv[2:3]))
+    parser = argparse.ArgumentParser(prog="python -m tests.browser.screenshots", description=__doc__)
+    parser.add_argument("directory", type=Path, help="where the pictures go, or the one FILE.png")
+    parser.add_argument("only", nargs="?", default="", help="only pages whose name holds this")
+    given = parser.parse_args()
+    sys.exit(main(given.directory, given.only))

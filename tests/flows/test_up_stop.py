@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -73,5 +74,17 @@ def test_a_ctrl_c_before_it_has_loaded_is_no_traceback(live_stack: Callable[...,
     wait_until(lambda: (vigil.data_dir / "secret_key").exists(), seconds=30, what="the settings to be read")
     vigil.interrupt()
     assert vigil.process.wait(30) in {0, 130}
+    vigil.stop()
+    assert not any("Traceback" in line for line in vigil.lines)
+
+
+def test_a_ctrl_c_while_the_demo_starts_itself_over_is_no_traceback(live_stack: Callable[..., Stack]) -> None:
+    vigil = live_stack(demo=True, wait=False)
+    environment = Path(f"/proc/{vigil.pid}/environ")
+    # The first instant of its second life, when nothing of Vigil is loaded yet.
+    wait_until(lambda: b"VIGIL_DEMO_PREPARED=" in environment.read_bytes(), seconds=30, what="the new life")
+    vigil.interrupt()
+    assert vigil.process is not None
+    assert vigil.process.wait(30) == 130
     vigil.stop()
     assert not any("Traceback" in line for line in vigil.lines)

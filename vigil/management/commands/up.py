@@ -1,6 +1,7 @@
 """Everything on one machine: web, workers, beat, dispatcher and broker, in the foreground."""
 
 import os
+import signal
 import sys
 
 from django.conf import settings
@@ -39,5 +40,6 @@ def _become_demo(host: str) -> None:
     preflight.demo_stays_here(host)
     if os.environ.get("VIGIL_DEMO_PREPARED") == str(os.getpid()):
         return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # manage.py lets it through again
     changes = demo.environment() | {"VIGIL_DEMO_PREPARED": str(os.getpid())}
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **changes})  # noqa: S606  ourselves again
