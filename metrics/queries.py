@@ -12,6 +12,7 @@ from django.db import connection
 
 from metrics import rows
 from metrics.models import Event, Series
+from vigil.kernel.database import one_of
 
 SUMMABLE = 1e290
 """Samples larger than this are left out of sums."""
@@ -218,10 +219,10 @@ def series_total() -> int:
 
 def _of(names: Collection[str], targets: Collection[str] | None) -> tuple[str, list[Any]]:
     """The condition on name and target, with its parameters."""
-    where, parameter = rows.one_of("name", names)
+    where, parameter = one_of("name", names)
     if targets is None:
         return where, [parameter]
-    among, also = rows.one_of("target", targets)
+    among, also = one_of("target", targets)
     return f"{where} AND {among}", [parameter, also]
 
 

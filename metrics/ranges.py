@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from metrics import rows
 from metrics.models import Series
+from vigil.kernel.database import one_of
 from vigil.kernel.errors import FieldError, Invalid
 
 AGGREGATES = ("avg", "min", "max", "sum", "count", "last")
@@ -71,7 +72,7 @@ def read(asked: Range) -> list[SeriesRange]:
 
 
 def _points(asked: Range, ids: list[int]) -> dict[int, tuple[tuple[datetime, float], ...]]:
-    where, parameter = rows.one_of("series_id", ids)
+    where, parameter = one_of("series_id", ids)
     seconds = int(asked.step.total_seconds())
     sql = f"""
         SELECT series_id, {_bucket()} AS bucket, {_expression(asked.aggregate)} FROM metrics_sample

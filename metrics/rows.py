@@ -1,6 +1,5 @@
 """Many rows in one statement, on PostgreSQL and on SQLite: what the ORM would do row by row or 999 values at a time."""
 
-import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -8,6 +7,8 @@ from itertools import batched
 from typing import Any, NamedTuple
 
 from django.db import connection
+
+from vigil.kernel.database import one_of
 
 _SQLITE_ROWS = 2_000
 """Rows a statement on SQLite, which takes 32,766 values in all."""
@@ -43,16 +44,13 @@ def is_postgres() -> bool:
     return connection.vendor == "postgresql"
 
 
-def one_of(column: str, values: Collection[str] | Collection[int]) -> tuple[str, Any]:
-    """A condition with a single parameter, however many values there are (so no variable limit is ever met)."""
-    if is_postgres():
-        return f"{column} = ANY(%s)", list(values)
-    return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(values))  # noqa: S608
-
-
 def stamp(at: datetime) -> datetime | str:
     """`at` as a parameter."""
-    return at if is_postgres() else str(at.astimezone(UTC).replace(tzinfo=None))
+    return at if is_postgres() else _sqlite_stamp(at)
+
+
+def _sqlite_stamp(at: datetime) -> str:
+    return str(at.astimezone(UTC).replace(tzinfo=None))
 
 
 def moment(column: str) -> str:
@@ -111,7 +109,7 @@ def _insert_samples_postgres(samples: Sequence[NewSample], received_at: datetime
 
 def _insert_samples_sqlite(samples: Sequence[NewSample], received_at: datetime) -> list[int]:
     received = stamp(received_at)
-    values = [part for row in samples for part in (row.series_id, row.value, stamp(row.at), received)]
+    values = [part for row in samples for part in (row.series_id, row.value, _sqlite_stamp(row.at), received)]
     marks = ", ".join(["(%s, %s, %s, %s)"] * len(samples))
     sql = f"INSERT INTO metrics_sample (series_id, value, at, received_at) VALUES {marks} RETURNING id"  # noqa: S608
     with connection.cursor() as cursor:
@@ -154,4 +152,4 @@ def _advance_sqlite(newest: Sequence[Newest]) -> None:
               AND (metrics_series.last_at IS NULL OR metrics_series.last_at <= sent.at)
     """  # noqa: S608
     with connection.cursor() as cursor:
-        cursor.execute(sql, [part for row in newest for part in (row[0], row[1], stamp(row.at), row.sample_id)])
+        cursor.execute(sql, [part for row in newest for part in (row[0], row[1], _sqlite_stamp(row.at), row.sample_id)])

@@ -15,10 +15,11 @@ from django.db.models import F
 from actions.guards import Limits
 from policies import documents
 from policies.documents import Document
-from policies.engine import conditions, flapping, globs, grouping, lifecycle, targets
+from policies.engine import conditions, flapping, globs, grouping, lifecycle, sieve, targets
 from policies.engine.bounds import Bound, bound_of
 from policies.engine.conditions import Across, Compare, Condition, Needs, Outside
 from policies.engine.muting import Brake
+from policies.engine.sieve import Sieve
 from policies.models import BookVersion, Policy, PolicyVersion
 
 log = structlog.get_logger(__name__)
@@ -50,7 +51,11 @@ class Rule:
     by: tuple[str, ...] = ()
     """The tags whose values make a target of this policy; empty: the series' own targets."""
     line: Bound | None = None
-    """For a plain comparison of the newest value: what it must not cross. Most readings are cleared by it alone."""
+    """For a plain comparison of the newest value: what it must not cross.
+
+    A value that does not is harmless to a target without an incident, whatever its other series say: those were judged
+    when they arrived. Most readings are cleared by that alone.
+    """
 
     @property
     def condition(self) -> Condition:
@@ -82,16 +87,19 @@ class Rule:
         """Whether its targets are others than those the store knows."""
         return bool(self.by or self.document.target_tag)
 
-    def clears(self, value: float) -> bool:
-        """Is a new value harmless to a target without an incident, whatever its other series say?
-
-        Those were judged when they arrived, so one more healthy value can change nothing.
-        """
-        return self.line is not None and not self.line.broken_by(value)
-
     def covers(self, target: str) -> bool:
         """Does the policy's pattern match? An empty target matches nothing."""
         return target != "" and _matches(self.document.target, target)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Alike:
+    """The rules on one metric that have the same targets."""
+
+    first: Rule
+    """Any of them can say what a series' target is and whether it is covered."""
+    sieve: Sieve[int]
+    """Their policies' ids."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +110,10 @@ class Book:
     rules: Mapping[int, Rule]
     """By policy id."""
     by_metric: Mapping[str, tuple[Rule, ...]]
+    alike: Mapping[str, tuple[Alike, ...]]
+    """The same rules by metric, sorted so that a reading need not ask each of them."""
     by_event: Mapping[str, tuple[Rule, ...]]
-    """By the event's name or pattern. Neither index has rules that ask other servers: no reading waits for those."""
+    """By the event's name or pattern. None of these has rules that ask other servers: no reading waits for those."""
     broken: Mapping[str, str]
     """Policies that are enabled but could not be compiled, each with the reason."""
 
@@ -253,10 +263,12 @@ def _load(version: int) -> Book:
         except Exception as error:  # one broken policy disables itself, never the others
             broken[policy.name] = str(error)
             log.exception("policies.book.broken", policy=policy.name, reason="It cannot be read, so it judges nothing.")
+    by_metric = _index(rules.values(), events=False)
     return Book(
         version=version,
         rules=MappingProxyType(rules),
-        by_metric=_index(rules.values(), events=False),
+        by_metric=by_metric,
+        alike=MappingProxyType({metric: _alike(readers) for metric, readers in by_metric.items()}),
         by_event=_index(rules.values(), events=True),
         broken=MappingProxyType(broken),
     )
@@ -283,6 +295,17 @@ def _index(rules: Iterable[Rule], *, events: bool) -> Mapping[str, tuple[Rule, .
         for name in rule.needs.events if events else rule.needs.metrics:
             index[name] = (*index.get(name, ()), rule)
     return MappingProxyType(index)
+
+
+def _alike(readers: Iterable[Rule]) -> tuple[Alike, ...]:
+    rules = tuple(readers)
+    first = {_targeting(rule): rule for rule in reversed(rules)}
+    sieves = sieve.grouped((_targeting(rule), rule.policy_id, rule.line) for rule in rules)
+    return tuple(Alike(first=first[key], sieve=one) for key, one in sieves.items())
+
+
+def _targeting(rule: Rule) -> tuple[str, str, tuple[str, ...]]:
+    return rule.document.target, rule.document.target_tag, rule.by
 
 
 def _timings(document: Document) -> lifecycle.Timings:

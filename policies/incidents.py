@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, F, Max
 
 from actions import dispatch
@@ -14,7 +14,7 @@ from policies.engine.values import Verdict
 from policies.models import LIVE, Answer, Decision, Incident, IncidentStatus, Policy, Resolution
 from policies.muting import silences
 from vigil.audit import entries
-from vigil.kernel.database import tx
+from vigil.kernel.database import one_of, tx
 from vigil.kernel.errors import Conflict, NotFound
 
 VIGIL = "vigil"
@@ -63,6 +63,18 @@ def live(
     if targets is not None:
         found = found.filter(target__in=targets)
     return {(incident.policy_id, incident.target): incident for incident in found}
+
+
+def live_targets(targets: Collection[str]) -> set[str]:
+    """Those of `targets` that have a live incident. In plain SQL: every reading that a policy covers asks this."""
+    where, parameter = one_of("target", targets)
+    live_status = ", ".join(f"'{status}'" for status in LIVE)  # literally, so that the index of just these is taken
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT DISTINCT target FROM policies_incident WHERE status IN ({live_status}) AND {where}",  # noqa: S608
+            [parameter],
+        )
+        return {target for (target,) in cursor.fetchall()}
 
 
 def get(incident_id: int) -> Incident:

@@ -10,18 +10,19 @@ A failure after step 1 loses nothing: the sweep judges the same data within seco
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
+from actions import queries
 from metrics import ingest
 from metrics.formats.reading import EventReading, Reading
 from metrics.ingest import Receipt, Stored
 from metrics.targets import target_of
 from policies import book, fitness, incidents, judging, remedies, screens, verification
-from policies.book import Book, Pair
+from policies.book import Alike, Book, Pair
 from policies.engine.values import Outcome
 from policies.judging import Judged
 from policies.remedies import Settled
@@ -66,12 +67,14 @@ def _judge(stored: Stored, at: datetime) -> list[Settled]:
     in_force = book.current(at)
     concerned = concerns(in_force, stored)
     targets = concerned.targets
-    if not targets:
+    awake = _awake(targets, at) if targets else set()
+    if not awake and not concerned.suspect:
+        _count_cleared(concerned.cleared_count)
         return []
     verification.run(at=at, targets=targets)
     live = incidents.live(targets=targets)
-    pairs = concerned.suspect | (concerned.cleared & live.keys())
-    _count_cleared(len(concerned.cleared - pairs))
+    pairs = concerned.suspect | {pair for pair in concerned.cleared(awake) if pair in live}
+    _count_cleared(concerned.cleared_count - len(pairs - concerned.suspect))
     if not pairs:
         return []
     rules = [in_force.rules[policy_id] for policy_id in {policy_id for policy_id, _ in pairs}]
@@ -85,38 +88,62 @@ def _judge(stored: Stored, at: datetime) -> list[Settled]:
     return remedies.settle(judgements=judged.judgements, at=at)
 
 
+def _awake(targets: set[str], at: datetime) -> set[str]:
+    """Those with anything that a healthy value could close: an open incident, or an action to verify."""
+    return incidents.live_targets(targets) | queries.targets_to_verify(targets, due_at=at)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concerned:
     """The pairs of policy and target that some readings are about."""
 
     suspect: frozenset[Pair]
     """To be judged on everything their conditions need."""
-    cleared: frozenset[Pair]
-    """Healthy by the new values alone: there is nothing to judge unless an incident is live."""
+    seen: Mapping[str, tuple[Alike, ...]]
+    """By target, the rules that a new value of it was held against."""
+    cleared_count: int
+    """How many pairs are healthy by the new values alone: nothing is to be judged there unless an incident is live."""
 
     @property
     def targets(self) -> set[str]:
         """Every target among them."""
-        return {target for _, target in self.suspect | self.cleared}
+        return {target for _, target in self.suspect} | self.seen.keys()
+
+    def cleared(self, targets: Collection[str]) -> set[Pair]:
+        """Those pairs, of these targets alone."""
+        pairs = {
+            (policy_id, target)
+            for target in targets
+            for alike in self.seen.get(target, ())
+            for policy_id in alike.sieve.members
+        }
+        return pairs - self.suspect
 
 
 def concerns(in_force: Book, stored: Stored) -> Concerned:
     """Which policies read these readings, on which targets. A late sample corrects history and concerns none."""
     suspect: set[Pair] = set()
-    cleared: set[Pair] = set()
+    seen: dict[str, dict[Alike, None]] = {}
     for sample in stored.samples:
         if sample.late:
             continue
-        for rule in in_force.by_metric.get(sample.name, ()):
-            target = rule.target_of(tags=sample.tags, target=sample.target)
-            if rule.covers(target):
-                (cleared if rule.clears(sample.value) else suspect).add((rule.policy_id, target))
+        for alike in in_force.alike.get(sample.name, ()):
+            target = alike.first.target_of(tags=sample.tags, target=sample.target)
+            if alike.first.covers(target):
+                seen.setdefault(target, {})[alike] = None
+                suspect.update((policy_id, target) for policy_id in alike.sieve.troubled(sample.value))
     for event in stored.events:
         for rule in in_force.heard(event.name):
             target = rule.target_of(tags=event.tags, target=event.target)
             if rule.covers(target):
                 suspect.add((rule.policy_id, target))
-    return Concerned(suspect=frozenset(suspect), cleared=frozenset(cleared - suspect))
+    plain = sum(alike.sieve.plain for many in seen.values() for alike in many)
+    crossed = sum(in_force.rules[policy_id].line is not None for policy_id, _ in suspect)
+    return Concerned(
+        suspect=frozenset(suspect),
+        seen={target: tuple(alike) for target, alike in seen.items()},
+        cleared_count=plain - crossed,
+    )
 
 
 def spoken_for(in_force: Book, reading: Reading | EventReading) -> set[str]:

@@ -1,13 +1,15 @@
 """Short transactions that forgive what databases do under load."""
 
+import json
 import os
 import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections, transaction
 from django.utils.dateparse import parse_datetime
@@ -75,6 +77,13 @@ def database_now(*, using: str = DEFAULT_DB_ALIAS) -> datetime:
     if parsed is None:
         raise OperationalError("the database's clock gave no time")
     return parsed.replace(tzinfo=UTC)
+
+
+def one_of(column: str, values: Collection[str] | Collection[int], *, using: str = DEFAULT_DB_ALIAS) -> tuple[str, Any]:
+    """A condition with a single parameter, however many values there are (so no variable limit is ever met)."""
+    if connections[using].vendor == "postgresql":
+        return f"{column} = ANY(%s)", list(values)
+    return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(values))  # noqa: S608
 
 
 def _worth_another_try(error: Error) -> bool:
