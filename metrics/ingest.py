@@ -27,6 +27,7 @@ __all__ = [
     "remember",
     "replayed",
     "store",
+    "store_together",
 ]
 
 log = structlog.get_logger(__name__)
@@ -78,21 +79,37 @@ def store(
 
     Raises CardinalityExceeded (429), and IdempotencyConflict (409) when `receipt` was claimed by another request.
     """
-    measured = [reading for reading in readings if isinstance(reading, Reading)]
+    measured = [(reading, at) for reading in readings if isinstance(reading, Reading)]
     happened = [reading for reading in readings if isinstance(reading, EventReading)]
-    keys = [series.key_of(reading.name, reading.tags) for reading in measured]
+    keys = [series.key_of(reading.name, reading.tags) for reading, _ in measured]
 
     def write() -> tuple[Stored, dict[Key, Known]]:
         if receipt is not None:
             receipts.claim(receipt, stored=len(readings), at=at)
         known, locked = _locked_series(keys, at)
-        samples = _samples(measured, [known[key] for key in keys], locked, at) if measured else ()
+        samples = _samples(measured, [known[key] for key in keys], locked) if measured else ()
         return Stored(samples, _events(happened, at) if happened else ()), known
 
     stored, known = database.tx(write)
     series.remember(known)
     log.debug("metrics.ingest.stored", source=source, samples=len(stored.samples), events=len(stored.events))
     return stored
+
+
+def store_together(*, readings: Sequence[tuple[Reading, datetime]]) -> list[Stored]:
+    """Store one reading each of many requests, with the time each was received, in one transaction; raises as `store`.
+
+    All are stored or none: what one of them alone is to blame for, the others have to be tried again without.
+    """
+    keys = [series.key_of(reading.name, reading.tags) for reading, _ in readings]
+
+    def write() -> tuple[tuple[StoredSample, ...], dict[Key, Known]]:
+        known, locked = _locked_series(keys, readings[-1][1])
+        return _samples(readings, [known[key] for key in keys], locked), known
+
+    samples, known = database.tx(write)
+    series.remember(known)
+    return [Stored((sample,), ()) for sample in samples]
 
 
 def _locked_series(keys: list[Key], at: datetime) -> tuple[dict[Key, Known], dict[int, Locked]]:
@@ -114,19 +131,21 @@ def _is_same(row: Locked | None, one: Known) -> bool:
 
 
 def _samples(
-    measured: Sequence[Reading], belongs: Sequence[Known], locked: dict[int, Locked], at: datetime
+    measured: Sequence[tuple[Reading, datetime]], belongs: Sequence[Known], locked: dict[int, Locked]
 ) -> tuple[StoredSample, ...]:
-    new = [NewSample(one.id, sent.value, _when(sent.at, at)) for sent, one in zip(measured, belongs, strict=True)]
-    ids = rows.insert_samples(new, received_at=at)
-    late = _note_newest(new, ids, locked, stale_before=at - timedelta(seconds=settings.VIGIL_STALENESS_SECONDS))
+    new = [
+        NewSample(one.id, sent.value, _when(sent.at, at), at) for (sent, at), one in zip(measured, belongs, strict=True)
+    ]
+    ids = rows.insert_samples(new)
+    late = _note_newest(new, ids, locked, staleness=timedelta(seconds=settings.VIGIL_STALENESS_SECONDS))
     return tuple(
         StoredSample(number, one.id, sent.name, sent.tags, one.target, sent.value, row.at, is_late)
-        for number, one, sent, row, is_late in zip(ids, belongs, measured, new, late, strict=True)
+        for number, one, (sent, _), row, is_late in zip(ids, belongs, measured, new, late, strict=True)
     )
 
 
 def _note_newest(
-    new: Sequence[NewSample], ids: Sequence[int], locked: dict[int, Locked], *, stale_before: datetime
+    new: Sequence[NewSample], ids: Sequence[int], locked: dict[int, Locked], *, staleness: timedelta
 ) -> list[bool]:
     """Let each series remember its newest sample; whether each new one was late."""
     newest: dict[int, Newest] = {}
@@ -135,7 +154,7 @@ def _note_newest(
         before = newest.get(row.series_id)
         last_at = locked[row.series_id].last_at if before is None else before.at
         behind = last_at is not None and row.at < last_at
-        late.append(behind or row.at < stale_before)
+        late.append(behind or row.at < row.received_at - staleness)
         if not behind:
             newest[row.series_id] = Newest(row.series_id, row.value, row.at, number)
     if newest:

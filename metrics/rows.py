@@ -20,6 +20,7 @@ class NewSample(NamedTuple):
     series_id: int
     value: float
     at: datetime
+    received_at: datetime
 
 
 class Newest(NamedTuple):
@@ -76,11 +77,11 @@ def lock_series(ids: Collection[int]) -> dict[int, Locked]:
         return {row[0]: Locked(row[0], row[1], None if row[2] is None else read(row[2])) for row in cursor.fetchall()}
 
 
-def insert_samples(samples: Sequence[NewSample], *, received_at: datetime) -> list[int]:
+def insert_samples(samples: Sequence[NewSample]) -> list[int]:
     """Store them; their ids, in the same order."""
     if is_postgres():
-        return _insert_samples_postgres(samples, received_at)
-    return [number for rows in batched(samples, _SQLITE_ROWS) for number in _insert_samples_sqlite(rows, received_at)]
+        return _insert_samples_postgres(samples)
+    return [number for rows in batched(samples, _SQLITE_ROWS) for number in _insert_samples_sqlite(rows)]
 
 
 def advance_series(newest: Collection[Newest]) -> None:
@@ -92,24 +93,25 @@ def advance_series(newest: Collection[Newest]) -> None:
         _advance_sqlite(rows)
 
 
-def _insert_samples_postgres(samples: Sequence[NewSample], received_at: datetime) -> list[int]:
+def _insert_samples_postgres(samples: Sequence[NewSample]) -> list[int]:
     sql = """
         INSERT INTO metrics_sample (series_id, value, at, received_at)
-        SELECT series_id, value, to_timestamp(at), %s
-        FROM unnest(%s::bigint[], %s::double precision[], %s::double precision[])
-             WITH ORDINALITY AS sent (series_id, value, at, place)
+        SELECT series_id, value, to_timestamp(at), to_timestamp(received_at)
+        FROM unnest(%s::bigint[], %s::double precision[], %s::double precision[], %s::double precision[])
+             WITH ORDINALITY AS sent (series_id, value, at, received_at, place)
         ORDER BY place
         RETURNING id
     """
-    series_ids, values, ats = zip(*samples, strict=True)
+    series_ids, values, ats, received = zip(*samples, strict=True)
+    columns = [_array(series_ids), _array(values), _array_of_moments(ats), _array_of_moments(received)]
     with connection.cursor() as cursor:
-        cursor.execute(sql, [received_at, _array(series_ids), _array(values), _array_of_moments(ats)])
+        cursor.execute(sql, columns)
         return sorted(row[0] for row in cursor.fetchall())
 
 
-def _insert_samples_sqlite(samples: Sequence[NewSample], received_at: datetime) -> list[int]:
-    received = stamp(received_at)
-    values = [part for row in samples for part in (row.series_id, row.value, _sqlite_stamp(row.at), received)]
+def _insert_samples_sqlite(samples: Sequence[NewSample]) -> list[int]:
+    stamps = {moment: _sqlite_stamp(moment) for row in samples for moment in (row.at, row.received_at)}
+    values = [part for row in samples for part in (row.series_id, row.value, stamps[row.at], stamps[row.received_at])]
     marks = ", ".join(["(%s, %s, %s, %s)"] * len(samples))
     sql = f"INSERT INTO metrics_sample (series_id, value, at, received_at) VALUES {marks} RETURNING id"  # noqa: S608
     with connection.cursor() as cursor:

@@ -12,6 +12,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vigil.settings")
 
 _django = get_wsgi_application()
 
+from policies import sharing  # noqa: E402  models are there now
+
+sharing.begin()
+
 
 def application(request: dict[str, Any], start_response: Any) -> Any:
     """Django reads as much as Content-Length says, so a body in chunks, which has none, would be empty to it."""

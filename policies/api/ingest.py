@@ -14,7 +14,7 @@ from metrics import ingest
 from metrics.formats import native
 from metrics.formats.reading import Decoded, EventReading, Reading, Rejected
 from metrics.ingest import Receipt
-from policies import book, intake
+from policies import book, concerns, intake
 from policies.api import shapes
 from policies.intake import Accepted
 from vigil.access import bounds, scopes
@@ -111,7 +111,7 @@ def _refuse_foreign(items: Sequence[tuple[int, Reading | EventReading]], caller:
     """A key that is bound to targets speaks for those alone, whichever tag names them."""
     in_force = book.current(at)
     for index, item in items:
-        for target in sorted(intake.spoken_for(in_force, item)):
+        for target in sorted(concerns.spoken_for(in_force, item)):
             if bounds.covers(caller.targets, target):
                 continue
             raise VigilError(
