@@ -67,7 +67,7 @@ def moment_reader() -> Callable[[Any], datetime]:
 
 def lock_series(ids: Collection[int]) -> dict[int, Locked]:
     """Lock these series in one order, so that two batches cannot wait for each other; those that exist, by id."""
-    where, parameter = one_of("id", ids)
+    where, parameter = ("id = ANY(%s::bigint[])", _array(ids)) if is_postgres() else one_of("id", ids)
     # On SQLite the transaction holds the only write lock there is.
     lock = "FOR NO KEY UPDATE" if is_postgres() else ""
     sql = f"SELECT id, tags_hash, {moment('last_at')} FROM metrics_series WHERE {where} ORDER BY id {lock}"  # noqa: S608

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections, transaction
 from django.utils.dateparse import parse_datetime
@@ -81,9 +81,25 @@ def database_now(*, using: str = DEFAULT_DB_ALIAS) -> datetime:
 
 def one_of(column: str, values: Collection[str] | Collection[int], *, using: str = DEFAULT_DB_ALIAS) -> tuple[str, Any]:
     """A condition with a single parameter, however many values there are (so no variable limit is ever met)."""
-    if connections[using].vendor == "postgresql":
+    if connections[using].vendor != "postgresql":
+        return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(values))  # noqa: S608
+    together = _joined(values)
+    if together is None:
         return f"{column} = ANY(%s)", list(values)
-    return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(values))  # noqa: S608
+    return f"{column} = ANY(string_to_array(%s, chr({ord(_APART)})))", together
+
+
+_APART = "\x1f"
+"""The unit separator."""
+
+
+def _joined(values: Collection[str] | Collection[int]) -> str | None:
+    """Strings in one, which PostgreSQL takes apart several times faster than psycopg writes an array of them."""
+    first = next(iter(values), None)
+    if not isinstance(first, str):
+        return None
+    together = _APART.join(cast("Collection[str]", values))
+    return together if together and together.count(_APART) == len(values) - 1 else None
 
 
 def _worth_another_try(error: Error) -> bool:
