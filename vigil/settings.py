@@ -217,6 +217,7 @@ VIGIL_PAUSE_FILE = Path(text("VIGIL_PAUSE_FILE", default=str(VIGIL_DATA_DIR / "V
 VIGIL_GLOBAL_CONCURRENCY = whole("VIGIL_GLOBAL_CONCURRENCY", default=10, least=1)
 VIGIL_DEFAULT_COOLDOWN_SECONDS = whole("VIGIL_DEFAULT_COOLDOWN_SECONDS", default=20 if VIGIL_DEMO else 300)
 ACTION_GATE = "policies.remedies.still_wanted"
+VIGIL_WATCHDOG_SECONDS = whole("VIGIL_WATCHDOG_SECONDS", default=60, most=3_600)
 VIGIL_ROLE = text("VIGIL_ROLE", default="command")
 """What this process is: web, worker, chores, beat, dispatcher or command; `manage.py up` says so to each."""
 

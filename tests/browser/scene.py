@@ -56,9 +56,8 @@ def work(*, limit: int = 20) -> int:
 def alive() -> None:
     """Everything that should run says that it lives."""
     for role in ("worker", "dispatcher"):
-        beats.beat(
-            name=f"{role}@host-1", role=role, at=clock.now(), hostname="host-1", pid=4242, claimed=role == "worker"
-        )
+        beats.beat(name=f"{role}@host-1", role=role, at=clock.now(), hostname="host-1", pid=4242)
+    beats.took_up(name="worker@host-1", at=clock.now())
 
 
 @contextmanager

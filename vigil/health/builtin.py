@@ -52,10 +52,17 @@ def queue() -> Report:
 
 
 def workers() -> Report:
-    """A worker for actions beat within the last minute."""
-    return _alive(
+    """A worker for actions beat within the last minute, and takes up work."""
+    told = _alive(
         "worker", what="worker", hint="Start one: celery -A vigil worker -Q vigil.actions (docs/operating.md)."
     )
+    return _of_those("worker", told)
+
+
+def chores() -> Report:
+    """The same of the workers for chores."""
+    told = _alive("chores", what="worker", hint="Start one: celery -A vigil worker -Q vigil.chores -n chores@%h.")
+    return _of_those("chores", told)
 
 
 def dispatcher() -> Report:
@@ -70,10 +77,29 @@ def _alive(role: str, *, what: str, hint: str) -> Report:
     return Report(state="ok", detail=f"{len(found)} alive")
 
 
+def _of_those(role: str, told: Report) -> Report:
+    """Who lives and takes up no work is told apart: its process looks well, and nothing gets done."""
+    if told.state != "ok":
+        return told
+    at = clock.now()
+    alive, consuming = (
+        {beat.name for beat in ask(role, at=at, within=ALIVE_WITHIN)} for ask in (beats.alive, beats.consuming)
+    )
+    deaf = sorted(alive - consuming)
+    if not deaf:
+        return told
+    return Report(
+        state="degraded",
+        detail=f"alive, but took up no work in the last minute: {', '.join(deaf)}",
+        hint="Is the broker away? Else it ends within VIGIL_WATCHDOG_SECONDS: whoever started it must start it again.",
+    )
+
+
 def register() -> None:
     """Put these checks behind /ready and `doctor`."""
     checks.register("database", database, readiness=True)
     checks.register("migrations", migrations, readiness=True)
     checks.register("queue", queue, readiness=False)
     checks.register("workers", workers, readiness=False)
+    checks.register("chores", chores, readiness=False)
     checks.register("dispatcher", dispatcher, readiness=False)

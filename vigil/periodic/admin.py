@@ -1,10 +1,13 @@
 """Which processes live, and which slots ran: for administrators, read-only."""
 
+from datetime import datetime
+
 from django.contrib import admin
 
 from vigil.access import marks
 from vigil.access.scoped import ADMINISTRATORS, ScopedAdmin
 from vigil.kernel import clock
+from vigil.periodic import gauges
 from vigil.periodic.models import PeriodicRun, WorkerBeat
 
 FRESH_SECONDS = 60
@@ -21,8 +24,15 @@ class WorkerBeatAdmin(ScopedAdmin[WorkerBeat]):
 
     @admin.display(description="state")
     def state(self, obj: WorkerBeat) -> str:
-        alive = (clock.now() - obj.beat_at).total_seconds() < FRESH_SECONDS
-        return marks.tag("alive" if alive else "gone", of="alive" if alive else "")
+        if not _is_fresh(obj.beat_at):
+            return marks.tag("gone", of="")
+        if obj.role in gauges.WORKERS and not _is_fresh(obj.claimed_at):
+            return marks.tag("takes up no work", of="")
+        return marks.tag("alive", of="alive")
+
+
+def _is_fresh(at: datetime | None) -> bool:
+    return at is not None and (clock.now() - at).total_seconds() < FRESH_SECONDS
 
 
 @admin.register(PeriodicRun)

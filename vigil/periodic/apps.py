@@ -11,3 +11,4 @@ class PeriodicConfig(AppConfig):
         """These read models, so they can only be imported once every app is loaded."""
         import_string("vigil.periodic.gauges.register")()
         import_string("vigil.periodic.worker_signs.connect")()
+        import_string("vigil.periodic.worker_watch.connect")()

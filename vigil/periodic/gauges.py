@@ -9,7 +9,8 @@ from vigil.kernel import clock
 from vigil.periodic import beats
 from vigil.telemetry import collectors
 
-ROLES = ("worker", "chores", "dispatcher")
+WORKERS = ("worker", "chores")
+ROLES = (*WORKERS, "dispatcher")
 ALIVE_WITHIN = timedelta(seconds=60)
 
 
@@ -19,9 +20,15 @@ def register() -> None:
 
 
 def read() -> Iterable[Metric]:
-    """`vigil_worker_up{role}`: how many processes of each role beat within the last minute."""
+    """`vigil_worker_up{role}` and `vigil_worker_consuming{role}`: who lives, and who of the workers takes up work."""
     at = clock.now()
     up = GaugeMetricFamily("vigil_worker_up", "Processes that gave a sign of life in the last minute.", labels=["role"])
     for role in ROLES:
         up.add_metric([role], len(beats.alive(role, at=at, within=ALIVE_WITHIN)))
     yield up
+    consuming = GaugeMetricFamily(
+        "vigil_worker_consuming", "Workers that took up work in the last minute.", labels=["role"]
+    )
+    for role in WORKERS:
+        consuming.add_metric([role], len(beats.consuming(role, at=at, within=ALIVE_WITHIN)))
+    yield consuming

@@ -2,10 +2,14 @@
 
 from datetime import datetime, timedelta
 
+import structlog
 from celery import shared_task
+from django.db import Error
 
 from vigil.kernel import clock
 from vigil.periodic import beats, runs
+
+log = structlog.get_logger(__name__)
 
 EVERY = timedelta(hours=1)
 KEEP_FOR = timedelta(days=2)
@@ -22,3 +26,12 @@ def _prune_before(before: datetime) -> None:
     while runs.prune(before=before):
         pass
     beats.prune(before=before)
+
+
+@shared_task(name="periodic.come_round", ignore_result=True)
+def come_round(*, worker: str, **_: object) -> None:
+    """A worker's message to itself has come round through broker and pool: note it for those who look."""
+    try:
+        beats.took_up(name=worker, at=clock.now())
+    except Error as error:  # the next one is due in a few seconds
+        log.warning("periodic.beat.failed", worker=worker, error=str(error))

@@ -31,6 +31,11 @@ class Layout:
         return self.run_dir / "metrics"
 
     @property
+    def signs_dir(self) -> Path:
+        """Where workers and dispatcher give signs of life; emptied at each start."""
+        return self.run_dir / "signs"
+
+    @property
     def broker_socket(self) -> Path:
         """Where the embedded broker listens."""
         return (self.scratch_dir or self.run_dir) / "valkey.sock"

@@ -28,7 +28,7 @@ BEAT_EVERY_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 30.0
 FALLBACK_LIMIT = 10
 """Actions that one round of the fallback takes on."""
-WORKER_SILENT_AFTER = timedelta(seconds=60)
+WORKER_SILENT_AFTER = timedelta(seconds=15)
 SLACK = timedelta(seconds=EVERY_SECONDS + 0.5)
 """A slot is taken over this long before its end at the latest, so that a round always falls in between."""
 
@@ -111,7 +111,7 @@ def _tell(done: Mapping[str, int]) -> None:
 
 
 def _fallback(at: datetime, stop: threading.Event) -> None:
-    """Run due actions here, when hints reach nobody: Redis does not answer, or no worker is alive."""
+    """Run due actions here, when hints reach nobody: Redis does not answer, or no worker takes up work."""
     why = _why_hints_do_not_work(at)
     if not why:
         return
@@ -129,8 +129,8 @@ def _why_hints_do_not_work(at: datetime) -> str:
         return f"Redis does not answer ({type(error).__name__})"
     finally:
         client.close()
-    if not beats.alive("worker", at=at, within=WORKER_SILENT_AFTER):
-        return "no worker was seen in the last minute"
+    if not beats.consuming("worker", at=at, within=WORKER_SILENT_AFTER):
+        return f"no worker took up work in the last {WORKER_SILENT_AFTER.seconds} s"
     return ""
 
 

@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from vigil.kernel import signs, watchdog
+from vigil.kernel.watchdog import Look, Watch
 from vigil.runner import deathsig, logs
 from vigil.runner.programs import Program
 from vigil.runner.restarts import Restarts
@@ -26,14 +29,30 @@ class Child:
     restarts: Restarts = field(default_factory=Restarts)
     due: float = 0.0
     """Monotonic seconds: not to be started again before this."""
+    watch: Watch | None = None
+    """What its signs of life say; None until it has given one."""
 
 
 class Supervisor:
     """Keeps programs running. For the main thread only: a child is tied to the thread that started it."""
 
-    def __init__(self, *, cwd: str, keep_open: Sequence[int], say: Callable[[str], None]) -> None:
-        """`keep_open` are file descriptors every child inherits; `say` prints a line for the operator."""
+    def __init__(
+        self,
+        *,
+        cwd: str,
+        keep_open: Sequence[int],
+        say: Callable[[str], None],
+        signs_dir: Path | None = None,
+        patience_seconds: float = 0.0,
+    ) -> None:
+        """`keep_open` are file descriptors every child inherits; `say` prints a line for the operator.
+
+        A child that has touched its file in `signs_dir` and then does not for `patience_seconds` (0: however long) is
+        killed and started again.
+        """
         self._cwd = cwd
+        self._signs_dir = signs_dir
+        self._patience_seconds = patience_seconds
         self._keep_open = tuple(keep_open)
         self._say = say
         self._children: dict[str, Child] = {}
@@ -48,6 +67,8 @@ class Supervisor:
         for child in self._children.values():
             if child.process is not None and child.process.poll() is not None:
                 self._note_end(child)
+            if child.process is not None:
+                self._listen(child, child.process.pid)
             if child.process is None and time.monotonic() >= child.due:
                 self._spawn(child)
 
@@ -85,12 +106,25 @@ class Supervisor:
                 output.close()
         child.started = time.monotonic()
 
+    def _listen(self, child: Child, pid: int) -> None:
+        """Kill a child that hangs as a whole, and so can neither work nor end by itself; the next round starts it."""
+        sign = None if self._signs_dir is None else signs.last(self._signs_dir, pid)
+        if sign is None or self._patience_seconds <= 0:
+            return
+        if child.watch is None:
+            child.watch = watchdog.begin(at=time.monotonic(), moved=sign, patience_seconds=self._patience_seconds)
+        child.watch = child.watch.after(Look(at=time.monotonic(), moved=sign))
+        if child.watch.is_over:
+            self._say(f"{child.program.name} gave no sign of life for {child.watch.silent_seconds:.0f} s; killing it.")
+            _kill_group(pid)
+            child.watch = None
+
     def _note_end(self, child: Child) -> None:
         if child.process is None:
             return
         _kill_group(child.process.pid)  # what it started must not go on beside its successor
         code, lived = child.process.returncode, time.monotonic() - child.started
-        child.process = None
+        child.process = child.watch = None
         child.restarts = child.restarts.after_end(lived_seconds=lived)
         pause = child.restarts.pause_seconds
         child.due = time.monotonic() + pause

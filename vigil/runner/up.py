@@ -18,7 +18,7 @@ import structlog
 from django.conf import settings
 from django.db import Error
 
-from vigil.kernel import clock
+from vigil.kernel import clock, signs
 from vigil.runner import broker, demo, logs, preflight, prepare, programs
 from vigil.runner.errors import UnableToStart
 from vigil.runner.layout import Layout
@@ -76,7 +76,13 @@ def run(options: Options, *, say: Callable[[str], None]) -> None:
         say = _noted(say)
         with preflight.alone(layout) as lock:
             options = replace(options, port=preflight.free_port(options.host, options.port))
-            supervisor = Supervisor(cwd=str(settings.BASE_DIR), keep_open=(lock,), say=say)
+            supervisor = Supervisor(
+                cwd=str(settings.BASE_DIR),
+                keep_open=(lock,),
+                say=say,
+                signs_dir=layout.signs_dir,
+                patience_seconds=settings.VIGIL_WATCHDOG_SECONDS,
+            )
             try:
                 _start(options, layout=layout, supervisor=supervisor, stops=stops, say=say)
                 _watch(layout=layout, supervisor=supervisor, stops=stops)
@@ -117,8 +123,9 @@ def _start(
     options: Options, *, layout: Layout, supervisor: Supervisor, stops: Stops, say: Callable[[str], None]
 ) -> None:
     _rotate_logs(layout)
-    shutil.rmtree(layout.metrics_dir, ignore_errors=True)
-    layout.metrics_dir.mkdir()
+    for directory in (layout.metrics_dir, layout.signs_dir):
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
     env = _environment(layout)
     _start_broker(layout, supervisor=supervisor, env=env, stops=stops)
     prepare.database(at=clock.now())
@@ -151,6 +158,7 @@ def _environment(layout: Layout) -> dict[str, str]:
         "VIGIL_DATA_DIR": str(layout.data_dir),
         "REDIS_URL": os.environ.get("REDIS_URL") or embedded,
         "PROMETHEUS_MULTIPROC_DIR": str(layout.metrics_dir),
+        signs.VARIABLE: str(layout.signs_dir),
         "VIGIL_METRICS_PORT": "0",  # the web speaks for all, and one port is not for three
     }
 

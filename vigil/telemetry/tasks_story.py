@@ -24,6 +24,9 @@ log = structlog.get_logger("vigil.tasks")
 HEADER = "vigil_request_id"
 """A message carries the id of the work that sent it."""
 
+_TOO_OFTEN_TO_TELL = frozenset({"periodic.come_round"})
+"""Workers send it to themselves every few seconds."""
+
 _running: dict[str, tuple[float, AbstractContextManager[str]]] = {}
 
 
@@ -62,7 +65,8 @@ def _end(task_id: str, task: Any, state: str | None = None, kwargs: Any = None, 
         return
     started, bound = _running.pop(task_id)
     outcome = (state or "unknown").lower()
-    log.info(
+    told = log.debug if task.name in _TOO_OFTEN_TO_TELL else log.info
+    told(
         "task.run.finished",
         task=task.name,
         outcome=outcome,

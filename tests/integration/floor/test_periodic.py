@@ -3,9 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client.samples import Sample
 
-from vigil.periodic import beats, runs
+from vigil.health import builtin
+from vigil.kernel import clock
+from vigil.periodic import beats, gauges, runs
 from vigil.periodic.models import PeriodicRun
+from vigil.periodic.tasks import come_round
 
 pytestmark = pytest.mark.django_db
 
@@ -50,6 +54,35 @@ def test_only_recent_beats_count_as_alive() -> None:
     beats.beat(name="worker@a", role="worker", at=AT, hostname="a", pid=1)
     assert [b.name for b in beats.alive("worker", at=AT + timedelta(seconds=30), within=timedelta(minutes=1))]
     assert not beats.alive("worker", at=AT + timedelta(minutes=2), within=timedelta(minutes=1))
+
+
+def test_a_worker_that_lives_may_take_up_no_work() -> None:
+    minute = timedelta(minutes=1)
+    beats.beat(name="worker@a", role="worker", at=AT, hostname="a", pid=1)
+    assert not beats.consuming("worker", at=AT, within=minute)
+    come_round(worker="worker@a")
+    at = clock.now()
+    assert [b.name for b in beats.consuming("worker", at=at, within=minute)] == ["worker@a"]
+    assert not beats.consuming("worker", at=at + 2 * minute, within=minute)
+
+
+def test_health_and_metrics_tell_who_lives_and_takes_up_no_work() -> None:
+    now = clock.now()
+    for name in ("worker@a", "worker@b"):
+        beats.beat(name=name, role="worker", at=now, hostname="a", pid=1)
+    come_round(worker="worker@a")
+
+    told = builtin.workers()
+    assert (told.state, told.detail) == ("degraded", "alive, but took up no work in the last minute: worker@b")
+    counted = {sample.name: sample.value for metric in gauges.read() for sample in metric.samples if _of(sample)}
+    assert counted == {"vigil_worker_up": 2, "vigil_worker_consuming": 1}
+
+    come_round(worker="worker@b")
+    assert builtin.workers().state == "ok"
+
+
+def _of(sample: Sample) -> bool:
+    return sample.labels["role"] == "worker"
 
 
 def test_other_machines_are_seen() -> None:

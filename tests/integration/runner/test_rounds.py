@@ -94,9 +94,12 @@ def test_hints_reach_nobody_when_no_worker_lives(broker: object) -> None:
 
 
 @pytest.mark.django_db
-def test_hints_work_with_a_broker_and_a_worker(broker: object) -> None:
+@pytest.mark.parametrize(("seconds", "works"), [(0, True), (14, True), (16, False)])
+def test_hints_work_with_a_broker_and_a_worker_that_takes_up_work(broker: object, seconds: int, works: bool) -> None:
     beats.beat(name="worker@web", role="worker", at=SLOT, hostname="web", pid=7)
-    assert rounds._why_hints_do_not_work(SLOT) == ""
+    assert "no worker" in rounds._why_hints_do_not_work(SLOT), "it lives, and has yet to show that messages reach it"
+    beats.took_up(name="worker@web", at=SLOT - timedelta(seconds=seconds))
+    assert (rounds._why_hints_do_not_work(SLOT) == "") is works
 
 
 @pytest.mark.parametrize(("failures", "pause"), [(0, 2.0), (1, 4.0), (2, 8.0), (3, 16.0), (4, 30.0), (1000, 30.0)])

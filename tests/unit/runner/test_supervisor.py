@@ -91,6 +91,24 @@ def test_what_a_dead_child_had_started_does_not_go_on_beside_its_successor(
     wait_until(lambda: not alive(grandchild), seconds=5, what="the end of the grandchild")
 
 
+def test_a_child_that_hangs_as_a_whole_is_killed_and_started_again(terminal: Terminal, tmp_path: Path) -> None:
+    supervisor = Supervisor(cwd="/", keep_open=(), say=terminal.say, signs_dir=tmp_path, patience_seconds=0.5)
+    sign = f"import os, time; open(os.path.join({str(tmp_path)!r}, str(os.getpid())), 'w'); time.sleep(60)"
+    supervisor.start(program(sign, log=tmp_path))
+    supervisor.start(program(SLEEP, log=tmp_path, name="quiet"))  # no sign from the beginning: nothing to miss
+    first = supervisor.running()
+
+    def again() -> bool:
+        supervisor.tend()
+        return supervisor.running().get("sleeper", first["sleeper"]) != first["sleeper"]
+
+    wait_until(again, seconds=10, what="a second process")
+    assert supervisor.running()["quiet"] == first["quiet"]
+    assert terminal[0].startswith("sleeper gave no sign of life for ")
+    assert terminal[1].startswith("sleeper ended (killed by SIGKILL)")
+    supervisor.stop((), hurry=lambda: True)
+
+
 def test_children_stop_in_the_order_that_is_asked_for(supervisor: Supervisor, tmp_path: Path) -> None:
     told = tmp_path / "order"
     code = (

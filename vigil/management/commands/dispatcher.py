@@ -7,6 +7,7 @@ from types import FrameType
 import structlog
 from django.core.management.base import BaseCommand
 
+from vigil.kernel import signs
 from vigil.runner import rounds
 from vigil.telemetry import exposition
 
@@ -25,6 +26,7 @@ class Command(BaseCommand):
         for wanted in (signal.SIGINT, signal.SIGTERM):
             signal.signal(wanted, note)
         exposition.serve_if_asked()
+        signs.keep_giving(stop=stop, every_seconds=rounds.EVERY_SECONDS)
         log.info("dispatcher.process.started")
         rounds.run(stop)
         log.info("dispatcher.process.stopped")
