@@ -169,6 +169,7 @@ def forget() -> None:
         _cached = _known = None
         _forgotten += 1
         _compiled.cache_clear()
+        _tell_once.cache_clear()
 
 
 def look_again() -> None:
@@ -213,8 +214,14 @@ def of_version(version_id: int, *, mode: str) -> Rule | None:
     try:
         return _compiled(version_id, mode)
     except documents.UnableToReadPolicy as error:
-        log.error("policies.book.version_unreadable", version_id=version_id, reason=error.detail)
+        _tell_once(version_id, error.detail)
         return None
+
+
+@lru_cache(maxsize=1_000)
+def _tell_once(version_id: int, reason: str) -> None:
+    """What stays wrong until somebody does something is worth a line of each process, not one every two seconds."""
+    log.error("policies.book.version_unreadable", version_id=version_id, reason=reason)
 
 
 def provisional(document: Document, *, name: str = "preview") -> Rule:

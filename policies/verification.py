@@ -45,12 +45,15 @@ def run(*, at: datetime, targets: Collection[str] | None = None) -> int:
     if not due:
         return 0
     rules = _rules(due)
+    unjudgeable = [action for action in due if (action.incident_id or 0) not in rules]
     if targets is not None:  # a reading is being answered: what asks other servers is left to the dispatcher
         rules = {number: rule for number, rule in rules.items() if not rule.needs.questions}
     known = [(action, rules[action.incident_id or 0]) for action in due if (action.incident_id or 0) in rules]
     targets = {action.target for action, _ in known}
     data = readings.load(rules={rule for _, rule in known}, at=at, targets=targets)
-    return sum(_record(action, _proof(action, rule, data, at), at) for action, rule in known)
+    proofs = [(action, _proof(action, rule, data, at)) for action, rule in known]
+    proofs += [(action, _without_a_rule(action, at)) for action in unjudgeable]
+    return sum(_record(action, proof, at) for action, proof in proofs)
 
 
 def relapsed(helped: Sequence[tuple[ActionView, Rule]], *, at: datetime) -> int:
@@ -147,6 +150,18 @@ def _proof(action: ActionView, rule: Rule, data: Data, at: datetime) -> Proof | 
         log.exception("policies.verification.failed", action_id=action.id, policy=rule.name, reason=str(error))
         reason = f"The condition could not be judged: {type(error).__name__}: {error}"
         return Proof(result="unverifiable", reason=reason, numbers={})
+
+
+def _without_a_rule(action: ActionView, at: datetime) -> Proof | NotYet:
+    """Nobody can read what it was ordered under; a Vigil that can has the usual time to come and judge it."""
+    if action.verify_after is None or at < action.verify_after + judging.staleness():
+        return NotYet(reason="The policy's version cannot be read here.")
+    return Proof(
+        result="unverifiable",
+        reason=f"This Vigil cannot read version {action.policy_version} of {action.policy_name}, under which it was "
+        "ordered, so nothing shows that it helped.",
+        numbers={"policy_version": action.policy_version, "waited_until": at},
+    )
 
 
 def _rules(due: Sequence[ActionView]) -> dict[int, Rule]:

@@ -4,10 +4,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import structlog
 
 from actions import queries
+from actions.models import Action
 from policies import remedies
-from policies.models import Incident
+from policies.models import Incident, PolicyVersion
 from tests.integration.policies import cast
 from vigil.audit import entries
 from vigil.telemetry import metrics as telemetry
@@ -66,6 +68,33 @@ def test_samples_from_before_the_end_prove_nothing(at: datetime) -> None:
     cast.post(40, at=at + 4 * SECOND)
     assert remedies.verify_due(at=at + 20 * SECOND) == 0
     assert _result(action_id) == ""
+
+
+def test_a_version_that_nobody_can_read_any_more_leaves_it_unverifiable(at: datetime) -> None:
+    action_id = _acted(at, ended=at + SECOND)
+    PolicyVersion.objects.update(document={"condition": "of a later Vigil"})
+    cast.forget()
+    with structlog.testing.capture_logs() as lines:
+        for seconds in range(11, 111, 2):
+            assert remedies.verify_due(at=at + seconds * SECOND) == 0, "another Vigil may still read it"
+        assert remedies.verify_due(at=at + timedelta(minutes=6)) == 1
+        assert remedies.verify_due(at=at + timedelta(minutes=7)) == 0
+    assert _result(action_id) == "unverifiable"
+    assert "cannot read version 1 of high-cpu-alert" in entries.of(f"action:{action_id}").last().reason  # type: ignore[union-attr]
+    assert [line["event"] for line in lines].count("policies.book.version_unreadable") == 1
+
+
+def test_one_that_cannot_be_judged_keeps_no_other_waiting(at: datetime) -> None:
+    unreadable = _acted(at, ended=at + SECOND)
+    cast.policy(name="another", condition="memory_usage > 90")
+    cast.post(95, at=at, name="memory_usage", host="web-02")
+    [judged] = [action.pk for action in Action.objects.exclude(pk=unreadable)]
+    cast.end_action(judged, at=at + SECOND, settle=SETTLE)
+    cast.post(40, at=at + 3 * SECOND, name="memory_usage", host="web-02")
+    PolicyVersion.objects.filter(policy__name="high-cpu-alert").update(document={})
+    cast.forget()
+    assert remedies.verify_due(at=at + 12 * SECOND) == 1
+    assert (_result(unreadable), _result(judged)) == ("", "effective")
 
 
 def test_no_fresh_data_is_unverifiable_never_a_pass(at: datetime) -> None:
