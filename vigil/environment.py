@@ -22,9 +22,13 @@ FEWEST_LETTERS = 8
 """A random key has many different ones; "xxxx..." does not."""
 
 
+asked: set[str] = set()
+"""The names of all settings there are: filled while vigil/settings.py reads them."""
+
+
 def flag(name: str, *, default: bool = False) -> bool:
     """A yes/no setting: 1, true, yes, on or 0, false, no, off."""
-    text = env.str(name, default="").strip().lower()
+    text = _given(name).strip().lower()
     if text == "":
         return default
     if text in {"1", "true", "yes", "on"}:
@@ -36,7 +40,7 @@ def flag(name: str, *, default: bool = False) -> bool:
 
 def whole(name: str, *, default: int, least: int = 0, most: int = 2**31) -> int:
     """A whole number within bounds."""
-    text = env.str(name, default="").strip() or str(default)
+    text = _given(name).strip() or str(default)
     try:
         number = int(text)
     except ValueError as error:
@@ -48,8 +52,13 @@ def whole(name: str, *, default: int, least: int = 0, most: int = 2**31) -> int:
 
 def text(name: str, *, default: str = "") -> str:
     """Any text; an empty variable counts as not set."""
+    return _given(name) or default
+
+
+def _given(name: str) -> str:
+    asked.add(name)
     value: str = env.str(name, default="")
-    return value if value != "" else default
+    return value
 
 
 def names(name: str, *, default: str = "") -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import structlog
+from django.db import DatabaseError
 
 log = structlog.get_logger(__name__)
 
@@ -19,6 +20,10 @@ class Report:
     detail: str
     hint: str = ""
     """What to do about it."""
+    error: str = ""
+    """What went wrong inside, when the check itself failed: for whoever administers this machine, never for callers."""
+    unread: bool = False
+    """The database did not give what the check asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,5 +58,10 @@ def _run(check: Check) -> Report:
     try:
         return check.run()
     except Exception as error:
-        log.warning("health.check.crashed", check=check.name, error=f"{type(error).__name__}: {error}")
-        return Report(state="failed", detail="could not be checked", hint="The log has the details.")
+        told = f"{type(error).__name__}: {error}"
+        log.warning("health.check.crashed", check=check.name, error=told)
+        if isinstance(error, DatabaseError):
+            hint = "Is the database running, and was manage.py migrate run?"
+            detail = "could not be read from the database"
+            return Report(state="failed", detail=detail, hint=hint, error=told, unread=True)
+        return Report(state="failed", detail="could not be checked", hint="The log has the details.", error=told)

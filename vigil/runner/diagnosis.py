@@ -4,8 +4,8 @@ import os
 import platform
 import stat
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -16,10 +16,11 @@ from django.core import checks as django_checks
 from django.db import DatabaseError
 from django_celery_beat.models import PeriodicTask
 
-from vigil import schedule
+from vigil import environment, schedule
 from vigil.health import checks
 from vigil.kernel import database
 from vigil.periodic.models import PeriodicRun, WorkerBeat
+from vigil.runner import spelling
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -36,6 +37,8 @@ class Finding:
     detail: str
     hint: str = ""
     """What to do about it; empty when nothing is to be done."""
+    unread: bool = False
+    """The database did not give what was asked for: it, or its tables, are the trouble, and not this part."""
 
 
 def examine(*, at: datetime) -> list[Finding]:
@@ -43,6 +46,7 @@ def examine(*, at: datetime) -> list[Finding]:
     looks: tuple[tuple[str, Callable[[], Finding]], ...] = (
         ("python", python),
         ("settings", system_checks),
+        ("names of settings", setting_names),
         ("secret key", secret_key),
         ("debug", debug),
         ("demo", demo),
@@ -56,7 +60,8 @@ def examine(*, at: datetime) -> list[Finding]:
     )
     found = [_look(name, look) for name, look in looks]
     found += _of_health()
-    return found + [_look(name, look) for name, look in of_the_database]
+    found += [_look(name, look) for name, look in of_the_database]
+    return _told_once(found)
 
 
 def worst(findings: Iterable[Finding]) -> Verdict:
@@ -80,6 +85,20 @@ def system_checks() -> Finding:
     text = "; ".join(f"{one.msg} ({one.id})" for one in problems[:3])
     verdict = _fail if any(one.level >= django_checks.ERROR for one in problems) else _warn
     return verdict("settings", text, "manage.py check says it in full.")
+
+
+def setting_names() -> Finding:
+    """Every name that is given a value is read: a misspelt one changes nothing, and nobody says so."""
+    env_file = environment.env_file("VIGIL_ENV_FILE", default=Path(settings.BASE_DIR) / ".env")
+    in_file = spelling.names_in(env_file.read_text(errors="replace")) if env_file.is_file() else []
+    wrong = spelling.unread([*os.environ, *in_file], known=environment.asked, in_our_file=in_file)
+    told = [
+        f"{name}{f' in {env_file.name}' if name in in_file else ''}{f' (is {meant} meant?)' if meant else ''}"
+        for name, meant in wrong
+    ]
+    if told:
+        return _warn("names of settings", f"nothing reads {', '.join(told)}", "Correct or remove them: .env.example.")
+    return _ok("names of settings", "all are known")
 
 
 def secret_key() -> Finding:
@@ -170,7 +189,13 @@ def beat(*, at: datetime) -> Finding:
 def _of_health() -> list[Finding]:
     verdicts: dict[str, Verdict] = {"ok": "ok", "degraded": "warn", "failed": "fail"}
     return [
-        Finding(name=name, verdict=verdicts[report.state], detail=report.detail, hint=report.hint)
+        Finding(
+            name=name,
+            verdict=verdicts[report.state],
+            detail=f"{report.detail} ({report.error})" if report.error else report.detail,
+            hint=report.hint if report.unread or not report.error else "Please report this line: the check is broken.",
+            unread=report.unread,
+        )
         for name, (_check, report) in checks.run_all().items()
     ]
 
@@ -178,10 +203,27 @@ def _of_health() -> list[Finding]:
 def _look(name: str, look: Callable[[], Finding]) -> Finding:
     try:
         return look()
-    except DatabaseError:
-        return _fail(name, "the database did not answer", "Is it running and migrated, and is DATABASE_URL right?")
+    except DatabaseError as error:
+        hint = "Is the database running, and was manage.py migrate run?"
+        return Finding(name=name, verdict="fail", detail=f"could not be read ({error})", hint=hint, unread=True)
     except OSError as error:
         return _fail(name, str(error), "Is the data directory this user's own?")
+
+
+def _told_once(found: Sequence[Finding]) -> list[Finding]:
+    """A database that is away, or has no tables yet, is one finding: what could not be read is named there."""
+    verdicts = {finding.name: finding.verdict for finding in found if not finding.unread}
+    cause = next((name for name in ("database", "migrations") if verdicts.get(name) == "fail"), None)
+    unread = ", ".join(finding.name for finding in found if finding.unread)
+    if cause is None or not unread:
+        return list(found)
+    return [
+        replace(finding, detail=f"{finding.detail}; not looked at therefore: {unread}")
+        if finding.name == cause
+        else finding
+        for finding in found
+        if not finding.unread
+    ]
 
 
 def _open_to_others(path: Path) -> bool:

@@ -1,15 +1,20 @@
 import io
 import json
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
+from django.db import DatabaseError
 from django_celery_beat.models import PeriodicTask
 from pytest_django.fixtures import Settings
 
 from vigil import schedule
+from vigil.health import checks
 from vigil.kernel import clock
 from vigil.periodic import beats, runs
 from vigil.runner import diagnosis
@@ -41,6 +46,59 @@ def test_it_says_of_each_part_how_it_is_and_what_to_do() -> None:
     assert {"python", "secret key", "debug", "data directory", "static files", "database", "queue", "beat"} <= names
     assert all(finding["hint"] for finding in found["findings"] if finding["verdict"] != "ok")
     assert code == (1 if found["verdict"] == "fail" else 0)
+
+
+def test_before_the_tables_are_there_it_says_so_once(tmp_path: Path) -> None:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    slips = {"VIGIL_RETENTON_DAYS": "3", "VIGIL_LOG_LEVEL": "DEBUG"}
+    told = subprocess.run(
+        [sys.executable, "manage.py", "doctor"],
+        cwd=settings.BASE_DIR,
+        env={**kept, **slips, "VIGIL_DATA_DIR": str(tmp_path), "VIGIL_ENV_FILE": os.devnull},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    failed = [line for line in told.stdout.splitlines() if line.startswith("fail")]
+    assert (told.returncode, told.stderr) == (1, "")
+    assert len(failed) == 1
+    assert failed[0].startswith("fail  migrations: ")
+    assert "not looked at therefore: workers, " in failed[0]
+    assert "Run `manage.py migrate`." in told.stdout
+    assert "nothing reads VIGIL_RETENTON_DAYS (is VIGIL_RETENTION_DAYS meant?)" in told.stdout
+    assert "{" not in told.stdout, "no line of the log"
+
+
+def test_a_check_that_breaks_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash() -> checks.Report:
+        raise ValueError("out of order")
+
+    monkeypatch.setitem(checks._checks, "queue", checks.Check(name="queue", run=crash, readiness=False))
+    code, printed = diagnose()
+    assert code == 1
+    assert "fail  queue: could not be checked (ValueError: out of order)" in printed
+
+
+def test_a_table_that_cannot_be_read_is_told_where_nothing_else_explains_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash() -> checks.Report:
+        raise DatabaseError("permission denied")
+
+    monkeypatch.setitem(checks._checks, "queue", checks.Check(name="queue", run=crash, readiness=False))
+    _, printed = diagnose()
+    assert "fail  queue: could not be read from the database (DatabaseError: permission denied)" in printed
+
+
+def test_names_in_the_file_of_settings_are_read_too(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("# VIGIL_COMMENT=1\nREMEDIATR_URL=x\nexport VIGIL_SETLE_SECONDS=1\nFOREIGN=1\n")
+    monkeypatch.setenv("VIGIL_ENV_FILE", str(tmp_path / ".env"))
+    told = diagnosis.setting_names()
+    assert told.verdict == "warn"
+    assert told.detail == (
+        "nothing reads REMEDIATR_URL in .env (is REMEDIATOR_URL meant?), "
+        "VIGIL_SETLE_SECONDS in .env (is VIGIL_SETTLE_SECONDS meant?)"
+    )
 
 
 def test_a_failure_is_an_exit_code_of_one(settings: Settings, tmp_path: Path) -> None:

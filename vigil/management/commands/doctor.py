@@ -1,8 +1,10 @@
 """What is right and wrong with this installation."""
 
 import json
+import logging
 import sys
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.core.management.base import BaseCommand, CommandParser
 
@@ -20,9 +22,10 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", dest="as_json", help="for machines")
 
     def handle(self, *_: object, as_json: bool, **__: object) -> None:
-        findings = diagnosis.examine(at=clock.now())
+        with _quiet():
+            findings = diagnosis.examine(at=clock.now())
         if as_json:
-            shown = [asdict(finding) for finding in findings]
+            shown = [_shown(finding) for finding in findings]
             self.stdout.write(json.dumps({"verdict": diagnosis.worst(findings), "findings": shown}, indent=2))
         else:
             for finding in findings:
@@ -35,3 +38,18 @@ class Command(BaseCommand):
         self.stdout.write(f"{styles[finding.verdict](f'{finding.verdict:<5}')} {finding.name}: {finding.detail}")
         if finding.verdict != "ok" and finding.hint:
             self.stdout.write(f"      {finding.hint}")
+
+
+def _shown(finding: Finding) -> dict[str, str]:
+    return {"name": finding.name, "verdict": finding.verdict, "detail": finding.detail, "hint": finding.hint}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Findings say it all: lines of the log between them would be for somebody else."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
