@@ -13,7 +13,7 @@ from django.db.models import Q
 from actions import budgets, catalogue, control, guards, hints, queries, transitions
 from actions.catalogue import UnableToOrder as UnableToOrder
 from actions.guards import Limits
-from actions.models import Action, ActionType, TargetGuard
+from actions.models import NOT_OVER, Action, ActionType, TargetGuard
 from actions.queries import ActionView
 from actions.states import HOLDING, LIVE, TERMINAL, State, status_of
 from vigil.kernel import context, failpoints
@@ -268,7 +268,7 @@ def _check_target(target: str) -> None:
 
 
 def _live(key: str) -> Ordered | None:
-    row = Action.objects.filter(dedup_key=key, state__in=LIVE).first()
+    row = Action.objects.filter(NOT_OVER, dedup_key=key).first()
     return Ordered(action=queries.view(row), created=False) if row is not None else None
 
 
@@ -315,7 +315,7 @@ def _facts(wish: _Order, guard: TargetGuard, *, now: datetime) -> guards.Facts:
 
 
 def _occupant(target: str) -> guards.Occupant | None:
-    row = Action.objects.filter(target=target, state__in=LIVE).order_by("id").first()
+    row = Action.objects.filter(NOT_OVER, target=target).order_by("id").first()
     if row is None:
         return None
     return guards.Occupant(

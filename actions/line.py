@@ -3,13 +3,13 @@
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from actions.models import Action
+from actions.models import NOT_OVER, Action
 from actions.states import CLAIMABLE, HOLDING
 
 
 def unobstructed() -> Q:
     """Nothing older waits for the same target, and nothing holds it."""
-    others = Action.objects.filter(target=OuterRef("target")).exclude(pk=OuterRef("pk"))
+    others = Action.objects.filter(NOT_OVER, target=OuterRef("target")).exclude(pk=OuterRef("pk"))
     in_the_way = others.filter(Q(state__in=CLAIMABLE, pk__lt=OuterRef("pk")) | Q(state__in=HOLDING))
     return ~Q(Exists(in_the_way))
 
