@@ -1,6 +1,6 @@
 """Action types: which are known, and whether parameters fit them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -41,8 +41,22 @@ def known_type(kind: str) -> ActionType:
     return found
 
 
-def check_params(known: ActionType, params: Mapping[str, object]) -> None:
-    """UnableToOrder when the parameters are too large or too deep, or do not fit the type's JSON Schema."""
+type Place = tuple[str | int, ...]
+"""Where in the parameters something stands: `("hosts", 0)`."""
+
+_BY_SHAPE = frozenset(
+    {"type", "required", "dependentRequired", "additionalProperties"}
+    | {"minProperties", "maxProperties", "minItems", "maxItems"}
+)
+"""Rules that do not look at the values inside: these judge a sample as they will judge the true value."""
+
+
+def check_params(known: ActionType, params: Mapping[str, object], *, open_at: Collection[Place] = frozenset()) -> None:
+    """UnableToOrder when the parameters are too large or too deep, or do not fit the type's JSON Schema.
+
+    `open_at` are places where a sample of the right type stands for a value that is not known yet: then only what holds
+    for every such value is a complaint.
+    """
     if len(msgspec.json.encode(dict(params))) > PARAMS_LIMIT_BYTES:
         raise UnableToOrder(
             "The parameters are too large; 16 KiB are the most.",
@@ -53,7 +67,8 @@ def check_params(known: ActionType, params: Mapping[str, object]) -> None:
             f"The parameters are nested too deeply; {PARAMS_DEEPEST} levels are the most.",
             errors=[FieldError(path="params", message=f"at most {PARAMS_DEEPEST} levels")],
         )
-    complaints = sorted(_complaints(known, params), key=lambda one: one.json_path)
+    found = (one for one in _complaints(known, params) if not _may_pass(one, open_at))
+    complaints = sorted(found, key=lambda one: one.json_path)
     if complaints:
         raise UnableToOrder(
             f"The parameters do not fit {known.name}: {_said(complaints[0])}.",
@@ -82,6 +97,16 @@ def _complaints(known: ActionType, params: Mapping[str, object]) -> list[Validat
             f"The schema of {known.name} leads nowhere or in a circle, so no parameters fit it; an administrator has "
             "to correct the action type."
         ) from error
+
+
+def _may_pass(complaint: ValidationError, open_at: Collection[Place]) -> bool:
+    """Whether another value in an open place could make the complaint go away."""
+    if not open_at:
+        return False
+    if {"then", "else"} & set(complaint.absolute_schema_path):
+        return True
+    place = tuple(complaint.absolute_path)
+    return complaint.validator not in _BY_SHAPE and any(one[: len(place)] == place for one in open_at)
 
 
 def _refs(schema: object) -> Iterator[str]:

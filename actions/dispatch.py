@@ -1,7 +1,7 @@
 """The front door: every order, and everything a person may do to an action, comes through here."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from actions import budgets, catalogue, control, guards, hints, queries, transitions
+from actions.catalogue import Place
 from actions.catalogue import UnableToOrder as UnableToOrder
 from actions.guards import Limits
 from actions.models import NOT_OVER, Action, ActionType, TargetGuard
@@ -179,9 +180,12 @@ def order_by_hand(
     return tx(place)
 
 
-def validate(*, kind: str, params: Mapping[str, object]) -> None:
-    """UnableToOrder when an order of this kind with these parameters would be refused."""
-    catalogue.check_params(catalogue.known_type(kind), params)
+def validate(*, kind: str, params: Mapping[str, object], open_at: Collection[Place] = frozenset()) -> None:
+    """UnableToOrder when an order of this kind with these parameters would be refused.
+
+    `open_at` are places of values that are known only when it is ordered; samples of their types stand there.
+    """
+    catalogue.check_params(catalogue.known_type(kind), params, open_at=open_at)
 
 
 def cancel(*, action_id: int, actor: str, reason: str, at: datetime) -> ActionView:

@@ -10,7 +10,8 @@ from django.db.models import Max
 
 from actions import dispatch
 from policies import book, documents, fitness, flaps, incidents
-from policies.documents import Document, Draft, UnableToReadPolicy
+from policies.documents import Document, Draft, Step, UnableToReadPolicy
+from policies.engine import rendering
 from policies.models import Policy, PolicyVersion
 from vigil.audit import entries
 from vigil.kernel.database import tx
@@ -144,7 +145,7 @@ def check(raw: object) -> Draft:
     errors = []
     for index, step in enumerate(draft.document.steps):
         try:
-            dispatch.validate(kind=step.action, params=step.params)
+            _check_step(step)
         except VigilError as error:
             errors += _in_step(index, error)
     if errors:
@@ -158,6 +159,16 @@ def save(draft: Draft, *, actor: str, at: datetime, note: str) -> Saved:
     if standing is None:
         return Saved(policy=_create(draft, actor=actor, at=at, note=note), changed=True, created=True)
     return _update(standing.pk, standing.current_id, draft, actor=actor, at=at, note=note)
+
+
+def _check_step(step: Step) -> None:
+    """Its placeholders are known, and its parameters fit the action type as far as that can be told yet."""
+    flaws = rendering.flaws(step.params)
+    if flaws:
+        errors = [FieldError(path=flaw.path, message=flaw.message) for flaw in flaws]
+        raise UnableToReadPolicy(summary(errors), errors=errors)
+    known = rendering.outline(step.params)
+    dispatch.validate(kind=step.action, params=known.params, open_at=known.open_at)
 
 
 def _in_step(index: int, error: VigilError) -> list[FieldError]:

@@ -9,9 +9,9 @@ from actions import control, dispatch, foresight
 from actions.control import ControlState
 from actions.foresight import Wish
 from actions.queries import ActionView
-from policies import incidents, ladder
+from policies import filling, incidents, ladder
 from policies.book import Rule
-from policies.engine import flapping, lifecycle, muting, planning
+from policies.engine import flapping, lifecycle, muting, planning, rendering
 from policies.engine.muting import Mute, Subject
 from policies.judging import Judgement
 from policies.models import Answer, Decision, Incident, Mode
@@ -203,7 +203,7 @@ def _take(judgement: Judgement, incident: Incident, number: int, together: froze
         answer = dispatch.order(
             kind=step.action,
             target=judgement.target,
-            params=step.params,
+            params=filling.params(step.params, judgement=judgement, incident=incident),
             key=f"policy:{rule.name}:incident:{incident.pk}:step:{number}",
             reason=judgement.verdict.reason,
             actor=f"policy:{rule.name}",
@@ -215,8 +215,11 @@ def _take(judgement: Judgement, incident: Incident, number: int, together: froze
             limits=rule.limits,
             settle=rule.document.settle,
         )
+    except rendering.UnableToRender as error:
+        return Decided(answer=Answer.REFUSE, guard=filling.GUARD, reason=str(error))
     except VigilError as error:
-        return Decided(answer=Answer.REFUSE, guard="order", reason=error.detail)
+        guard, reason = filling.refusal(error, step.params)
+        return Decided(answer=Answer.REFUSE, guard=guard, reason=reason, numbers=filling.numbers(error))
     return _answered(answer, judgement)
 
 

@@ -103,7 +103,11 @@ class PolicyForm(forms.Form):
     action = forms.ChoiceField(
         **_must("Choose a remedy; a policy that only observes says what it would do."), label="Remedy"
     )
-    params = _json(label="Its parameters", max_length=16_384, help_text='A JSON object, such as {"replicas": 2}.')
+    params = _json(
+        label="Its parameters",
+        max_length=16_384,
+        help_text='A JSON object, such as {"replicas": 2} or {"zone": "{{ tags.zone }}"}.',
+    )
     then = _json(
         label="And if that does not help",
         max_length=65_536,

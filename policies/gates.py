@@ -10,8 +10,8 @@ from datetime import datetime
 from actions import foresight, guards, queries
 from actions.foresight import Wish
 from actions.queries import ActionView
-from policies import deciding, ladder
-from policies.engine import flapping, lifecycle, planning
+from policies import deciding, filling, ladder
+from policies.engine import flapping, lifecycle, planning, rendering
 from policies.engine.lifecycle import Status
 from policies.judging import Judgement
 from policies.models import Mode
@@ -49,6 +49,7 @@ def _every(judgement: Judgement, tried: Sequence[ActionView], at: datetime) -> I
         return
     yield Gate(name="ladder", passed=True, reason=f"the next step is {plan.what.action}")
     yield from _guards(judgement, plan.what.action)
+    yield from _params(judgement, plan.step)
 
 
 def _standing(status: Status, reason: str) -> str:
@@ -80,6 +81,27 @@ def _flapping(judgement: Judgement) -> Gate:
     history, limits = judgement.step.state.history, judgement.rule.timings.flap
     said = flapping.reason(history) if history.flapping else "it does not open and close all the time"
     return Gate(name="flapping", passed=not history.flapping, reason=said, numbers=flapping.numbers(history, limits))
+
+
+def _params(judgement: Judgement, number: int) -> Iterator[Gate]:
+    """Whether what is to be filled in is there; nothing for parameters that are as they are."""
+    template = judgement.rule.document.steps[number].params
+    if not rendering.is_filled_in(template):
+        return
+    incident = judgement.incident
+    known = filling.facts(
+        rule=judgement.rule,
+        target=judgement.target,
+        verdict=judgement.verdict,
+        tags=judgement.tags,
+        incident_id=None if incident is None else incident.pk,
+    )
+    try:
+        rendered = rendering.render(template, known)
+    except rendering.UnableToRender as error:
+        yield Gate(name=filling.GUARD, passed=False, reason=str(error))
+    else:
+        yield Gate(name=filling.GUARD, passed=True, reason="everything is there", numbers={"params": rendered})
 
 
 def _guards(judgement: Judgement, kind: str) -> Iterator[Gate]:

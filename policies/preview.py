@@ -1,13 +1,13 @@
 """Dry runs: the same engine on given or stored data. Nothing is stored, ordered or counted."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from policies import book, judging, readings
+from policies import book, filling, judging, readings
 from policies.book import Book, Rule
 from policies.documents import Document
-from policies.engine import conditions, evaluation
+from policies.engine import conditions, evaluation, muting, rendering
 from policies.engine.values import Sample, Series, Verdict
 from policies.readings import Data
 
@@ -19,11 +19,20 @@ class Outlook:
     rule: Rule
     target: str
     verdict: Verdict
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What the target's series agree on: what an incident would begin with."""
 
     @property
     def would_order(self) -> bool:
         """Violated, and the policy may act."""
         return self.verdict.violated and self.rule.mode == "auto"
+
+    def params(self) -> dict[str, object]:
+        """The first step's parameters as an order would have them; UnableToRender says why there would be none."""
+        facts = filling.facts(
+            rule=self.rule, target=self.target, verdict=self.verdict, tags=self.tags, incident_id=None
+        )
+        return rendering.render(self.rule.document.steps[0].params, facts)
 
 
 def on_sample(
@@ -61,13 +70,10 @@ def _concerned(in_force: Book, metrics: Mapping[str, float], names: Collection[s
 
 
 def _judge(rules: Iterable[Rule], data: Data, *, at: datetime, targets: Collection[str]) -> list[Outlook]:
-    return [
-        Outlook(
-            rule=rule,
-            target=target,
-            verdict=evaluation.evaluate(rule.condition, data.of(rule, target), at=at, staleness=judging.staleness()),
-        )
-        for rule in rules
-        for target in sorted(targets)
-        if rule.covers(target)
-    ]
+    return [_outlook(rule, target, data, at) for rule in rules for target in sorted(targets) if rule.covers(target)]
+
+
+def _outlook(rule: Rule, target: str, data: Data, at: datetime) -> Outlook:
+    seen = data.of(rule, target)
+    verdict = evaluation.evaluate(rule.condition, seen, at=at, staleness=judging.staleness())
+    return Outlook(rule=rule, target=target, verdict=verdict, tags=muting.agreed(seen) if verdict.violated else {})

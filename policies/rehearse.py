@@ -199,6 +199,7 @@ def subject_of(rule: Rule) -> Subject:
         named="" if named == "all" or "*" in named or "?" in named else named,
         settle=default_settle if rule.document.settle is None else rule.document.settle,
         covers=rule.covers,
+        severity=rule.severity,
     )
 
 

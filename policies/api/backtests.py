@@ -116,6 +116,7 @@ def _action(deed: Deed) -> Json:
         "at": shapes.moment(deed.ordered_at),
         "action": deed.action,
         "target": deed.target,
+        "params": dict(deed.params),
         "step": deed.step,
         "reason": deed.reason,
         "verification": str(deed.effect),

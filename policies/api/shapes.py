@@ -8,6 +8,7 @@ from django.conf import settings
 from actions.queries import ActionView
 from policies import authoring, story
 from policies.engine.muting import Mute
+from policies.engine.rendering import UnableToRender
 from policies.flaps import Mark
 from policies.models import Decision, Incident, Policy
 from policies.mutes import Muting
@@ -106,13 +107,17 @@ def outlook(found: Outlook) -> Json:
 def dry_run(found: Outlook) -> Json:
     """The action that a dry run did not order."""
     step = found.rule.document.steps[0]
-    return {
+    told: Json = {
         "action": step.action,
         "target": found.target,
         "status": "dry_run",
         "params": dict(step.params),
         "policy_name": found.rule.name,
     }
+    try:
+        return told | {"params": found.params()}
+    except UnableToRender as error:
+        return told | {"status": "refused", "reason": str(error)}
 
 
 def incident(

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from policies.engine import conditions, evaluation, flapping, lifecycle, muting, planning
+from policies.engine import conditions, evaluation, flapping, lifecycle, muting, planning, rendering
 from policies.engine.flapping import History
 from policies.engine.lifecycle import IncidentState, Status, Step, Transition
 from policies.engine.planning import Effect, Take, Tried, Wait
@@ -329,7 +329,27 @@ class _Stage:
             return Stopped(guard="mode", reason=f"would have ordered {plan.what.action}, but the policy only observes")
         if step.in_grace_until is not None and moment < step.in_grace_until:
             return Stopped(guard="grace", reason=lifecycle.grace_reason(step.in_grace_until))
-        return self._world.guard(scene)
+        return self._world.guard(scene) or self._unfilled(subject, pair, plan)
+
+    def _unfilled(self, subject: Subject, pair: Pair, plan: Take) -> Stopped | None:
+        try:
+            self._params(subject, pair, plan)
+        except rendering.UnableToRender as error:
+            return Stopped(guard="params", reason=str(error))
+        return None
+
+    def _params(self, subject: Subject, pair: Pair, plan: Take) -> dict[str, object]:
+        episode, verdict = self._live[pair], self._verdicts[pair]
+        facts = rendering.Facts(
+            target=pair[1],
+            policy=subject.name,
+            severity=subject.severity,
+            reason=verdict.reason,
+            value=verdict.value,
+            incident_id=episode.number,
+            tags=episode.tags,
+        )
+        return rendering.render(plan.what.params, facts)
 
     def _order(self, subject: Subject, pair: Pair, plan: Take, incident: int, moment: datetime) -> None:
         fate = self._course.fate(subject.name, pair[1], plan.what.action, moment)
@@ -347,6 +367,7 @@ class _Stage:
             action_id=fate.action_id,
             settle=subject.settle if fate.settle is None else fate.settle,
             reason=self._verdicts[pair].reason,
+            params=self._params(subject, pair, plan),
         )
         self.journal.deeds.append(deed)
         self._unsettled.append(deed)

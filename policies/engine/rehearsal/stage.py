@@ -32,6 +32,7 @@ class Subject:
     """The one target it is about, if it names one."""
     settle: timedelta
     covers: Callable[[str], bool]
+    severity: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +55,8 @@ class Deed:
     settle: timedelta
     reason: str
     """Why it was ordered."""
+    params: Mapping[str, object] = field(default_factory=dict)
+    """As they were filled in."""
     effect: Effect = Effect.RUNNING
     """UNVERIFIED or FAILED once it has ended, then what the proof says."""
 
