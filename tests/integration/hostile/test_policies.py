@@ -332,12 +332,21 @@ def test_a_name_that_is_taken_is_a_409(door: Door) -> None:
     refused(door.send("POST", POLICIES, GOOD), 409)
 
 
-PLACEHOLDERS = ["{{ target }}", "{{ {{x}} }}", "{0.__class__}", "%(x)s", "${jndi:ldap://x}", "#{7*7}", "{% debug %}"]
+PLACEHOLDERS = ["{{ target }}", "{{ tags.x }}", "{0.__class__}", "%(x)s", "${jndi:ldap://x}", "#{7*7}", "{% debug %}"]
 
 
 @pytest.mark.parametrize("text", PLACEHOLDERS)
 def test_parameters_are_data(door: Door, text: str) -> None:
-    """P08: where any parameter is taken, it is kept and shown as it was written."""
+    """P08: where any parameter is taken, it is kept and shown as written; `{{` is for the table's names alone."""
     answer = door.send("POST", POLICIES, {**GOOD, "action": "custom", "params": {"a": text}, "description": text})
     assert answer.status == 201
     assert (answer.document["params"], answer.document["description"]) == ({"a": text}, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ {{x}} }}", "{{ target.__class__ }}", "{{ 7*7 }}", "{{ config }}", "{{", "{{{ target }}}"]
+)
+def test_what_opens_like_a_placeholder_and_is_none_is_a_422(door: Door, text: str) -> None:
+    answer = door.send("POST", POLICIES, {**GOOD, "action": "custom", "params": {"a": text}})
+    refused(answer, 422)
+    assert {error["path"] for error in answer.document["errors"]} == {"params.a"}
