@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from actions import execution, retry, settling, storable, transitions
 from actions.models import Action, Attempt, with_remediators
-from actions.remediators import base
+from actions.remediators import base, pull
 from actions.states import State
 from vigil.kernel import context
 from vigil.kernel.database import database_now, tx
@@ -101,6 +101,8 @@ def _settle_unknown(doubt: _Doubt) -> bool:
         reason = "nobody could say in time what became of it"
         return _go(doubt, retry.Next(state=State.NEEDS_HUMAN, reason=reason), message=reason)
     answer, durable_keys = _ask(doubt)
+    if doubt.row.action_type.remediator.kind == pull.KIND:
+        return _settle_unreported(doubt, durable_keys)
     if answer.state == "not_found" and doubt.attempt.outcome == "accepted":
         # It had begun: whoever has forgotten that would not know the key of a second request either.
         answer = replace(answer, state="cannot_say")
@@ -113,6 +115,17 @@ def _settle_unknown(doubt: _Doubt) -> bool:
             answer.state, _rules(doubt, durable_keys), asked=doubt.asked, at=doubt.now, fraction=_fraction()
         )
     return step.state != State.UNKNOWN and _go(doubt, step, message=answer.message, answer=answer)
+
+
+def _settle_unreported(doubt: _Doubt, durable_keys: bool) -> bool:
+    """Of a task that was fetched, or would have been: no question helps."""
+    step = retry.after_silence(
+        _rules(doubt, durable_keys),
+        handed_over=doubt.attempt.outcome != "",
+        at=doubt.now,
+        fraction=_fraction(),
+    )
+    return _go(doubt, step, message=doubt.attempt.message if doubt.attempt.outcome == "ambiguous" else step.reason)
 
 
 def _poll(doubt: _Doubt) -> bool:

@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce, Now
 import vigil
 from actions import budgets, control, guards, line, transitions
 from actions.models import Action, Attempt, TargetGuard, with_remediators
-from actions.remediators import registry
+from actions.remediators import pull, registry
 from actions.states import CLAIMABLE, State
 from vigil.kernel import failpoints
 from vigil.kernel.database import database_now, tx
@@ -64,10 +64,13 @@ class _Lost(Exception):
     """Ends the claim's transaction without a trace."""
 
 
-def claim(*, action_id: int, worker: str) -> Claimed | NotClaimed:
-    """Take the action for 25 s if it is due, first in its line, known here, and every cap has room."""
+def claim(*, action_id: int, worker: str, fetched: bool = False) -> Claimed | NotClaimed:
+    """Take the action for 25 s if it is due, first in its line, known here, and every cap has room.
+
+    What a remediator of kind pull does is claimed by itself alone, when it has `fetched` the action.
+    """
     try:
-        claimed = tx(lambda: _claim(action_id, worker))
+        claimed = tx(lambda: _claim(action_id, worker, fetched=fetched))
     except _Lost as lost:
         return NotClaimed(reason=str(lost))
     except IntegrityError:
@@ -88,8 +91,8 @@ def drop(claimed: Claimed, *, goal: State, reason: str) -> Dropped:
     return tx(lambda: _drop(claimed, goal=goal, reason=reason))
 
 
-def _claim(action_id: int, worker: str) -> Claimed:
-    row = _claimable(action_id)
+def _claim(action_id: int, worker: str, *, fetched: bool) -> Claimed:
+    row = _claimable(action_id, fetched=fetched)
     answer = guards.kill_switch(control.state().switch)
     if isinstance(answer, guards.Hold):
         raise _Lost(answer.reason)
@@ -103,7 +106,7 @@ def _claim(action_id: int, worker: str) -> Claimed:
     return Claimed(action_id=row.pk, token=token, worker=worker)
 
 
-def _claimable(action_id: int) -> Action:
+def _claimable(action_id: int, *, fetched: bool) -> Action:
     row = with_remediators(Action.objects.filter(pk=action_id)).first()
     if row is None:
         raise _Lost("there is no such action")
@@ -112,6 +115,8 @@ def _claimable(action_id: int) -> Action:
     remediator = row.action_type.remediator
     if remediator.kind not in registry.kinds(settings.VIGIL_REMEDIATORS):
         raise _Lost(f"this worker knows no remediator of kind {remediator.kind}")
+    if (remediator.kind == pull.KIND) is not fetched:
+        raise _Lost("its remediator fetches it" if not fetched else "its remediator is called by a worker")
     if not row.action_type.enabled or not remediator.enabled:
         raise _Lost(f"{row.action_type_id} or its remediator is switched off")
     return row

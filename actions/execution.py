@@ -40,12 +40,15 @@ _LOOK_BEYOND = 200
 type Ran = Intent | Dropped | NotClaimed
 
 
-def run(*, action_id: int, worker: str) -> Ran:
-    """Run the action once if it may be claimed; what stood in the way otherwise."""
+def run(*, action_id: int, worker: str, fetched: bool = False) -> Ran:
+    """Run the action once if it may be claimed; what stood in the way otherwise.
+
+    `fetched`: the worker is a remediator that fetches what it does.
+    """
     started = time.monotonic()
     ordered_under = Action.objects.filter(pk=action_id).values_list("request_id", flat=True).first()
     with context.bind(request_id=ordered_under or context.request_id()):
-        answer = _run(action_id, worker, started=started)
+        answer = _run(action_id, worker, fetched=fetched, started=started)
     if isinstance(answer, NotClaimed):
         logger.debug("actions.claim.declined", action_id=action_id, reason=answer.reason)
     return answer
@@ -76,8 +79,8 @@ def build(row: Action) -> base.Remediator:
     )
 
 
-def _run(action_id: int, worker: str, *, started: float) -> Ran:
-    claimed = claim(action_id=action_id, worker=worker)
+def _run(action_id: int, worker: str, *, fetched: bool, started: float) -> Ran:
+    claimed = claim(action_id=action_id, worker=worker, fetched=fetched)
     if isinstance(claimed, NotClaimed):
         return claimed
     intent_started = time.monotonic()

@@ -76,12 +76,14 @@ class RemediatorForm(forms.ModelForm):  # type: ignore[type-arg]
     """A remediator; its secret can be replaced or dropped, never read."""
 
     kind = forms.ChoiceField(
-        widget=UnfoldAdminSelectWidget, help_text="http: a service; command: an allowed program; log: only says so."
+        widget=UnfoldAdminSelectWidget,
+        help_text="http: a service; pull: fetches; command: an allowed program; log: only says so.",
     )
     config = forms.JSONField(
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 6, "spellcheck": "false"}),
-        help_text=f"JSON. For http: {EXAMPLE}. For command: the name of an entry of VIGIL_COMMANDS.",
+        help_text=f'JSON. For http: {EXAMPLE}. For pull: {{"keys": [names of API keys]}}. '
+        "For command: the name of an entry of VIGIL_COMMANDS.",
     )
     new_secret = forms.CharField(
         required=False,

@@ -29,11 +29,11 @@ class _SecretsLeftAlone(models.Manager["Remediator"]):
 
 
 class Remediator(models.Model):
-    """Who carries actions out: a service called over HTTP, an allowed command, or the log."""
+    """Who carries actions out: a service that is called or that fetches, an allowed command, or the log."""
 
     name = models.CharField(max_length=100, unique=True)
     kind = models.CharField(max_length=50)
-    """A kind the registry knows: http, command, log, or a plug-in's."""
+    """A kind the registry knows: http, pull, command, log, or a plug-in's."""
     config = models.JSONField(default=dict, blank=True)
     secret = EncryptedTextField(blank=True, default="")
     """Signs calls; encrypted at rest."""

@@ -17,6 +17,7 @@ LONGEST_RETRY_AFTER = timedelta(minutes=5)
 """A remediator may ask for patience, but not for so much that an action is forgotten."""
 
 MAX_ASKS = 10
+AT_ONCE = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,23 @@ def after_answer(answer: AnswerState, rules: Rules, *, asked: int, at: datetime,
             )
         case _:
             return _keep_asking(answer, asked=asked)
+
+
+def after_silence(rules: Rules, *, handed_over: bool, at: datetime, fraction: float) -> Next:
+    """Where an action goes from `unknown` when its remediator fetches its tasks: there is nobody to ask.
+
+    `handed_over` is False when the task never left, whatever else is unclear.
+    """
+    if not handed_over:
+        unsent = Result(kind="failed", retryable=True, first_byte_sent=False)
+        return _after_definite_failure(unsent, rules, at=at, fraction=fraction)
+    step = _after_ambiguity(Result(kind="ambiguous"), rules, at=at, fraction=fraction)
+    if step.state != State.UNKNOWN:
+        return step
+    return Next(
+        state=State.NEEDS_HUMAN,
+        reason="whoever fetched it cannot say how it ended, or has not, and cannot be asked",
+    )
 
 
 def backoff(attempt_no: int, *, fraction: float) -> timedelta:

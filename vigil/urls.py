@@ -16,6 +16,7 @@ urlpatterns = [
     path("api/v1/", include("actions.api.urls")),
     path("api/v1/", include("simulator.api.urls")),
     path("api/v1/", include("vigil.audit.api.urls")),
+    path("remediator/", include("actions.api.pull_urls")),
     re_path(r"^api/schema/?$", SpectacularAPIView.as_view(), name="schema"),
     re_path(r"^api/docs/?$", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     re_path(r"^health/?$", health.health, name="health"),

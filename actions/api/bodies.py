@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from actions.dispatch import Held, OrderAnswer, Ordered
+from actions.pulling import Result
 from actions.queries import ActionView
 from vigil.kernel.errors import Conflict
 
@@ -45,6 +46,47 @@ class ResultBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     action_id: int | None = None
 
 
+class TaskResultBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a fetched task ended, in the shape that the remediators which fetch speak."""
+
+    task_id: ShortText
+    status: Literal["success", "failed", "timeout", "partial"]
+    resource: ShortText
+    action: ShortText
+    remediator_id: ShortText
+    timestamp: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Unix seconds."""
+    namespace: ShortText | None = None
+    duration: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Milliseconds."""
+    error_message: str | None = None
+    details: dict[str, object] | None = None
+    remediator_version: ShortText | None = None
+    retry_attempts: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+TASK_RESULT_SCHEMA: dict[str, object] = {
+    "title": "TaskResult",
+    "type": "object",
+    "required": ["task_id", "status", "resource", "action", "remediator_id"],
+    "additionalProperties": False,
+    "properties": {
+        "task_id": {"type": "string"},
+        "timestamp": {"type": "integer", "description": "Unix seconds."},
+        "status": {"enum": ["success", "failed", "timeout", "partial"]},
+        "resource": {"type": "string", "description": "That of the task."},
+        "namespace": {"type": ["string", "null"]},
+        "action": {"type": "string", "description": "That of the task."},
+        "duration": {"type": "integer", "description": "Milliseconds."},
+        "error_message": {"type": ["string", "null"]},
+        "details": {"type": ["object", "null"]},
+        "remediator_id": {"type": "string", "description": "That of the fetching."},
+        "remediator_version": {"type": ["string", "null"]},
+        "retry_attempts": {"type": ["integer", "null"]},
+    },
+}
+
+
 class ControlBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the switch shall stand."""
 
@@ -56,6 +98,24 @@ class NotNow(Conflict):
     """A guard stands in the way of the order."""
 
     code = "held"
+
+
+def task_result(said: TaskResultBody) -> Result:
+    """The report in the words of `pulling`; what else it says is kept among the details."""
+    beside = {
+        "duration_ms": said.duration,
+        "remediator_version": said.remediator_version,
+        "retry_attempts": said.retry_attempts,
+    }
+    return Result(
+        task_id=said.task_id,
+        status=said.status,
+        remediator_id=said.remediator_id,
+        resource=said.resource,
+        action=said.action,
+        error_message=said.error_message or "",
+        details={name: value for name, value in beside.items() if value} | (said.details or {}),
+    )
 
 
 def ordered(answer: OrderAnswer) -> tuple[ActionView, bool]:

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 
 from actions.control import ControlState
+from actions.pulling import Task
 from actions.queries import ActionTypeView, ActionView, AttemptView
+
+_PRIORITIES = {"info": "low", "warning": "medium", "critical": "high"}
 
 
 def action(found: ActionView) -> dict[str, object]:
@@ -70,6 +73,23 @@ def action_type(found: ActionTypeView) -> dict[str, object]:
         "enabled": found.enabled,
         "remediator": found.remediator,
         "remediator_kind": found.remediator_kind,
+    }
+
+
+def task(found: Task) -> dict[str, object]:
+    """An action as the remediators that fetch know it; times are Unix seconds."""
+    row, namespace = found.row, found.row.params.get("namespace")
+    return {
+        "id": str(row.uid),
+        "timestamp": int(found.handed_at.timestamp()),
+        "resource": row.target,
+        "namespace": namespace if isinstance(namespace, str) else "",
+        "action": row.action_type_id,
+        "parameters": row.params,
+        "priority": _PRIORITIES.get(row.severity, "medium"),
+        "policy_id": row.policy_name,
+        "timeout": row.action_type.max_seconds,
+        "max_retries": found.tries,
     }
 
 

@@ -10,6 +10,7 @@ BUILT_IN: Mapping[str, str] = {
     "command": "actions.remediators.command.make",
     "http": "actions.remediators.http.make",
     "log": "actions.remediators.log.make",
+    "pull": "actions.remediators.pull.make",
 }
 
 

@@ -14,8 +14,8 @@ from vigil.kernel import clock
 
 pytestmark = pytest.mark.django_db
 
-READ, WRITE, POLICIES, CONTROL, SIMULATOR, INGEST = (
-    *("read", "actions:write", "policies:write", "control", "simulator", "ingest"),
+READ, WRITE, POLICIES, CONTROL, SIMULATOR, INGEST, REMEDIATOR = (
+    *("read", "actions:write", "policies:write", "control", "simulator", "ingest", "remediator"),
 )
 NEEDS = {
     "/api/v1/action-types": {"GET": READ},
@@ -64,11 +64,13 @@ NEEDS = {
     "/api/v1/ui/simulator/start": {"POST": SIMULATOR},
     "/api/v1/ui/simulator/status": {"GET": READ},
     "/api/v1/ui/simulator/stop": {"POST": SIMULATOR},
+    "/remediator/results": {"POST": REMEDIATOR},
+    "/remediator/tasks": {"GET": REMEDIATOR},
 }
 """What each verb of each address needs; a verb that is not here is nobody's."""
 SIGNED = "/api/v1/actions/1/result"
 """Its credential is the signature of the action's own remediator, and no scope is enough: see test_reports."""
-ALL = {READ, WRITE, "actions:approve", POLICIES, "remediator", CONTROL, SIMULATOR, INGEST}
+ALL = {READ, WRITE, "actions:approve", POLICIES, REMEDIATOR, CONTROL, SIMULATOR, INGEST}
 ROLES = {
     "viewer": {READ},
     "operator": {READ, WRITE, CONTROL, SIMULATOR},

@@ -43,6 +43,32 @@ NONSENSE = Result(kind="ambiguous", temporary=False)
 
 
 @pytest.mark.parametrize(
+    ("handed_over", "safety", "state"),
+    [
+        (True, "natural", State.RETRY_WAIT),
+        (True, "idempotent_key", State.RETRY_WAIT),
+        (True, "at_most_once", State.NEEDS_HUMAN),
+        (False, "natural", State.RETRY_WAIT),
+        (False, "idempotent_key", State.RETRY_WAIT),
+        (False, "at_most_once", State.RETRY_WAIT),
+    ],
+)
+def test_after_silence_of_one_that_nobody_can_ask(handed_over: bool, safety: Safety, state: State) -> None:
+    step = retry.after_silence(replace(RULES, safety=safety), handed_over=handed_over, at=AT, fraction=0.5)
+    assert step.state == state
+
+
+@given(rules=rules, handed_over=st.booleans(), fraction=fractions)
+def test_silence_never_repeats_what_left_and_may_run_once(rules: Rules, handed_over: bool, fraction: float) -> None:
+    step = retry.after_silence(rules, handed_over=handed_over, at=AT, fraction=fraction)
+    assert may_move(State.UNKNOWN, step.state)
+    if step.state == State.RETRY_WAIT:
+        assert not handed_over or rules.safety != "at_most_once"
+        assert not rules.cancel_requested
+        assert rules.attempt_no < rules.max_attempts
+
+
+@pytest.mark.parametrize(
     ("result", "safety", "state"),
     [
         (Result(kind="succeeded"), "at_most_once", State.SUCCEEDED),

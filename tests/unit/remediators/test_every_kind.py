@@ -51,7 +51,7 @@ def build(tmp_path: Path) -> Iterator[Build]:
         yield make
 
 
-@pytest.fixture(params=sorted(registry.kinds(EXTRA)))
+@pytest.fixture(params=sorted(registry.kinds(EXTRA) - {"pull"}))  # nobody calls that one: see test_pulling
 def remediator(request: pytest.FixtureRequest, build: Build) -> base.Remediator:
     return build(request.param)
 
