@@ -1,12 +1,13 @@
-"""Does a remediator keep the strict contract? Reusable checks that call it as Vigil would, and as an attacker might.
+"""Does a remediator keep the contract? Twenty checks that call it as Vigil would, and as an attacker might.
 
-    REMEDIATOR_SECRET=... python -m actions.remediators.conformance http://host:port --action restart
+    REMEDIATOR_SECRET=... manage.py check_remediator http://host:port --action restart
 
 The checks carry the action out a few times on a target made up for the purpose. Do not give the name of a target that
 Vigil manages: the fences seen here would be higher than Vigil's own.
 """
 
 import argparse
+import concurrent.futures
 import itertools
 import json
 import os
@@ -34,6 +35,15 @@ class Check(NamedTuple):
     passed: bool
     sentence: str
     """What was seen; for a rule that was broken, what the remediator should have done."""
+    must: bool = True
+    """Whether the contract in question asks for it; what only the strict one asks for is advice under the basic one."""
+    rule: str = ""
+    """What is asked for, in a sentence."""
+
+    @property
+    def spoils(self) -> bool:
+        """Whether the remediator does not keep its contract because of this."""
+        return self.must and not self.passed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +55,8 @@ class Subject:
     action: str
     params: Mapping[str, object] = field(default_factory=dict)
     target: str = field(default_factory=lambda: f"conformance-{uuid.uuid4().hex[:8]}")
+    strict: bool = True
+    """Which contract it is held to; of the basic one only BASIC is a must."""
     burst: int = 0
     """When above 0, this many calls in a row must meet the remediator's own cap (429)."""
     ca_file: str = ""
@@ -55,9 +67,15 @@ class Broken(Exception):
 
 
 def check(subject: Subject, *, at: datetime) -> list[Check]:
-    """Every rule in turn. Each uses keys of its own; none raises for what the remediator does."""
+    """Every rule in turn. Each uses keys of its own; none raises for what the remediator does.
+
+    When nobody answers the very first question, no rule is tried, and all of them are broken.
+    """
     probe = _Probe(subject, at)
     rules = [*RULES, *([refuses_more_than_its_cap] if subject.burst else [])]
+    silence = probe.silence()
+    if silence:
+        return [_told(rule, probe, passed=False, sentence=silence) for rule in rules]
     return [_checked(rule, probe) for rule in rules]
 
 
@@ -199,6 +217,60 @@ def refuses_a_key_that_was_not_signed(probe: "_Probe") -> str:
     return "a key that the signed message id does not carry was refused"
 
 
+def refuses_a_malformed_body(probe: "_Probe") -> str:
+    """What cannot be read is refused (4xx), signed or not; it neither crashes anything nor counts as a run."""
+    call = probe.call()
+    for body in (b'{"action": ', b"[]", b"\xff\xfe"):
+        _refused(probe.post(probe.headers(call, body), body), f"the body {body!r}")
+    probe.expect_nothing_done(call)
+    return "bodies that cannot be read were refused"
+
+
+def accepts_one_signature_of_several(probe: "_Probe") -> str:
+    """While one secret replaces another there are two signatures, and any that matches counts."""
+    call = probe.call()
+    body = probe.body(call)
+    headers = probe.headers(call, body)
+    foreign = probe.headers(call, body, secret="x" * 32)
+    both = f"{foreign['webhook-signature']} {headers.get('webhook-signature', '')}".strip()
+    probe.finish(call, headers={**headers, "webhook-signature": both})
+    return "a right signature behind a foreign one counted"
+
+
+def refuses_a_question_that_is_not_signed(probe: "_Probe") -> str:
+    """What became of a key is nobody else's business: questions are signed, each for its key."""
+    call = probe.call()
+    probe.finish(call)
+    _refused(probe.question(call.uid, {}), "a question without signature")
+    about_another = http.ask_headers(str(uuid.uuid4()), at=probe.at, secret=probe.subject.secret)
+    _refused(probe.question(call.uid, about_another), "a question signed for another key")
+    return "questions that were not signed for their key were refused"
+
+
+def understands_an_unusual_target(probe: "_Probe") -> str:
+    """In Vigil-Fence a target is percent-encoded, in the body it is as it is; both are the same target."""
+    probe.finish(probe.call(target=f"{probe.subject.target} \u00fc;50%"))
+    return "a target with a space, an umlaut, a semicolon and a percent sign was served"
+
+
+def answers_twins_alike(probe: "_Probe") -> str:
+    """Two copies of one call at the same moment are one run: the same answer, or that it runs."""
+    call = probe.call()
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        answers_ = list(pool.map(lambda attempt: probe.send(replace(call, attempt=attempt)), (1, 2)))
+    judged = [(answer, probe.judge(answer, call)) for answer in answers_]
+    for answer, outcome in judged:
+        is_busy = outcome.kind == "failed" and outcome.retryable
+        _expect(
+            outcome.kind in {"succeeded", "accepted"} or is_busy,
+            f"one of two copies sent at once was answered {answer.status}; answer 202, or the same as to the other",
+        )
+    done = {answer.body for answer, outcome in judged if outcome.kind == "succeeded"}
+    _expect(len(done) <= 1, "two copies sent at once got two different answers; run a key once")
+    probe.finish(replace(call, attempt=3))
+    return "two copies at the same moment were one run"
+
+
 def refuses_more_than_its_cap(probe: "_Probe") -> str:
     """A brake of its own: Vigil's caps are not the only ones."""
     statuses = {probe.send(probe.call(target=f"{probe.subject.target}-{i}")).status for i in range(probe.subject.burst)}
@@ -224,7 +296,15 @@ RULES: Sequence[Rule] = (
     refuses_an_old_signature,
     survives_a_replay,
     refuses_a_key_that_was_not_signed,
+    refuses_a_malformed_body,
+    accepts_one_signature_of_several,
+    refuses_a_question_that_is_not_signed,
+    understands_an_unusual_target,
+    answers_twins_alike,
 )
+
+BASIC = frozenset({answers_a_call, understands_an_unusual_target})
+"""What the basic contract asks for as well."""
 
 
 class _Probe:
@@ -277,12 +357,22 @@ class _Probe:
         return self.judge(self.send(call), call)
 
     def judge(self, answer: transport.Exchange, call: base.Call) -> base.Outcome:
-        return answers.outcome(answer, call=call, strict=True)
+        return answers.outcome(answer, call=call, strict=self.subject.strict)
 
     def ask(self, uid: str) -> base.Answer:
-        headers = http.ask_headers(uid, at=self.at, secret=self.subject.secret)
-        answer = self._exchange("GET", http.ask_url(self.subject.url, uid=uid), headers, b"")
-        return answers.answer(answer, uid=uid, run_id="", strict=True)
+        answer = self.question(uid, http.ask_headers(uid, at=self.at, secret=self.subject.secret))
+        return answers.answer(answer, uid=uid, run_id="", strict=self.subject.strict)
+
+    def question(self, uid: str, headers: Mapping[str, str]) -> transport.Exchange:
+        return self._exchange("GET", http.ask_url(self.subject.url, uid=uid), headers, b"")
+
+    def silence(self) -> str:
+        """Why nobody answers at all; "" when somebody does."""
+        uid = str(uuid.uuid4())
+        answer = self.question(uid, http.ask_headers(uid, at=self.at, secret=self.subject.secret))
+        if answer.status is not None:
+            return ""
+        return f"nobody answers at {self.subject.url}: {answer.explanation}; start it, or correct the URL"
 
     def finish(self, call: base.Call, *, headers: Mapping[str, str] | None = None) -> None:
         """Send a good call and see it through, now or by asking."""
@@ -315,9 +405,19 @@ class _Probe:
 
 def _checked(rule: Rule, probe: _Probe) -> Check:
     try:
-        return Check(rule.__name__, True, rule(probe))
+        return _told(rule, probe, passed=True, sentence=rule(probe))
     except Broken as broken:
-        return Check(rule.__name__, False, str(broken))
+        return _told(rule, probe, passed=False, sentence=str(broken))
+
+
+def _told(rule: Rule, probe: _Probe, *, passed: bool, sentence: str) -> Check:
+    return Check(
+        name=rule.__name__,
+        passed=passed,
+        sentence=sentence,
+        must=probe.subject.strict or rule in BASIC,
+        rule=(rule.__doc__ or "").strip(),
+    )
 
 
 def _expect(kept: bool, otherwise: str) -> None:
@@ -330,33 +430,64 @@ def _refused(answer: transport.Exchange, what: str) -> None:
     _expect(answer.status is not None and 400 <= answer.status < 500, f"{what} was answered {status}; refuse it (4xx)")
 
 
+def subject(
+    *, url: str, secret: str, action: str, params: str = "{}", strict: bool = True, ca_file: str = "", burst: int = 0
+) -> Subject:
+    """The subject that a command line names; VigilError when that makes no sense."""
+    read = strict_json.decode_as(params.encode(), dict[str, object])
+    http.make(config={"url": url, "ca_file": ca_file}, secret=secret, commands={})
+    if strict and not secret:
+        raise base.wrong(path="secret", message="The strict contract needs the secret that calls are signed with.")
+    return Subject(url=url, secret=secret, action=action, params=read, strict=strict, burst=burst, ca_file=ca_file)
+
+
+def line(result: Check) -> str:
+    """A result as people read it: what was seen and, where a rule is broken, what it asks for."""
+    word = "kept  " if result.passed else "BROKEN" if result.must else "advice"
+    asks = "" if result.passed else f" The rule: {result.rule}"
+    return f"{word}  {result.name}: {result.sentence}{'' if result.passed else '.'}{asks}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 0 when every rule was kept."""
+    """The command line without Django; 0 when every rule was kept."""
     parser = argparse.ArgumentParser(prog="python -m actions.remediators.conformance", description=__doc__)
-    parser.add_argument("url")
-    parser.add_argument("--action", required=True, help="an action it can do without harm")
-    parser.add_argument("--params", default="{}", help="its parameters, as JSON")
-    parser.add_argument("--ca-file", default="", help="certificates to trust instead of the public ones: a PEM file")
-    parser.add_argument("--burst", type=int, default=0, help="calls in a row that must meet the remediator's own cap")
+    add_arguments(parser)
     options = parser.parse_args(arguments)
-    secret = os.environ.get("REMEDIATOR_SECRET", "")
     try:
-        params = strict_json.decode_as(options.params.encode(), dict[str, object])
-        http.make(config={"url": options.url, "ca_file": options.ca_file}, secret=secret, commands={})
+        wanted = of_options(vars(options))
     except VigilError as error:
         parser.error(error.detail)
-    subject = Subject(
-        url=options.url,
-        secret=secret,
-        action=options.action,
-        params=params,
-        burst=options.burst,
-        ca_file=options.ca_file,
+    results = check(wanted, at=clock.now())
+    sys.stdout.write("".join(f"{line(result)}\n" for result in results))
+    return 1 if any(result.spoils for result in results) else 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be said on a command line."""
+    parser.add_argument("url")
+    parser.add_argument("--action", default="restart", help="an action it can do without harm (restart)")
+    parser.add_argument("--params", default="{}", help="its parameters, as JSON")
+    parser.add_argument("--secret", default="", help="what signs calls; better: the environment's REMEDIATOR_SECRET")
+    contract = parser.add_mutually_exclusive_group()
+    contract.add_argument(
+        "--strict", action="store_true", default=True, help="hold it to the strict contract (default)"
     )
-    results = check(subject, at=clock.now())
-    for result in results:
-        sys.stdout.write(f"{'kept  ' if result.passed else 'BROKEN'}  {result.name}: {result.sentence}\n")
-    return 0 if all(result.passed for result in results) else 1
+    contract.add_argument("--basic", dest="strict", action="store_false", help="to the basic one; the rest is advice")
+    parser.add_argument("--ca-file", default="", help="certificates to trust instead of the public ones: a PEM file")
+    parser.add_argument("--burst", type=int, default=0, help="calls in a row that must meet the remediator's own cap")
+
+
+def of_options(options: Mapping[str, object]) -> Subject:
+    """The subject of a parsed command line; VigilError when it makes no sense."""
+    return subject(
+        url=str(options["url"]),
+        secret=str(options["secret"] or os.environ.get("REMEDIATOR_SECRET", "")),
+        action=str(options["action"]),
+        params=str(options["params"]),
+        strict=options["strict"] is True,
+        ca_file=str(options["ca_file"]),
+        burst=int(str(options["burst"])),
+    )
 
 
 if __name__ == "__main__":

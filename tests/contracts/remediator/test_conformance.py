@@ -1,11 +1,14 @@
 """The conformance checks pass on the reference remediator, and each one catches a remediator that breaks its rule."""
 
+import io
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from actions.remediators import conformance
 from examples.remediator import reference_remediator as r
@@ -159,6 +162,52 @@ class AnyKey(r.Remediator):
             r.check_key = true_check
 
 
+class RunsEveryCopy(r.Remediator):
+    """Takes a copy that comes while the first one runs for another call, and says so."""
+
+    def post(self, headers: Mapping[str, str], body: bytes) -> r.Reply:
+        reply = super().post(headers, body)
+        if reply.status != 202:
+            return reply
+        return r.Reply(status=200, body={**reply.body, "status": "success", "message": "done once more"})
+
+
+class CrashesOnNonsense(r.Remediator):
+    def post(self, headers: Mapping[str, str], body: bytes) -> r.Reply:
+        try:
+            return super().post(headers, body)
+        except r.Refused as refused:
+            if refused.reply.body["code"] != "malformed":
+                raise
+            return r.Reply(status=500, body={})
+
+
+class FirstSignatureOnly(r.Remediator):
+    def post(self, headers: Mapping[str, str], body: bytes) -> r.Reply:
+        first = (headers.get("webhook-signature") or "").split()[:1]
+        return super().post({**headers, "webhook-signature": "".join(first)}, body)
+
+
+class TellsAnybody(r.Remediator):
+    """Answers questions without looking at who asks."""
+
+    def get(self, headers: Mapping[str, str], key: str) -> r.Reply:
+        secret, self._secret = self._secret, ""
+        try:
+            return super().get(headers, key)
+        finally:
+            self._secret = secret
+
+
+class PlainTargets(r.Remediator):
+    """Takes what stands in Vigil-Fence for the target as it is."""
+
+    def post(self, headers: Mapping[str, str], body: bytes) -> r.Reply:
+        if "%" in (headers.get("vigil-fence") or ""):
+            raise r.Refused(422, "malformed", "Vigil-Fence is about another target than the body.")
+        return super().post(headers, body)
+
+
 BROKEN: dict[str, tuple[dict[str, Any], set[str]]] = {
     "no ids in its answers": ({"base": NoEcho}, {"answers_a_call"}),
     "keeps no answers": (
@@ -179,14 +228,19 @@ BROKEN: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"refuses_a_foreign_signature", "refuses_a_changed_body", "refuses_an_old_signature"},
     ),
     "signatures of any age": ({"base": AnyTime}, {"refuses_an_old_signature"}),
+    "runs every copy": ({"base": RunsEveryCopy, "latency": 0.03}, {"answers_twins_alike"}),
     "any key": ({"base": AnyKey}, {"refuses_a_key_that_was_not_signed"}),
+    "500 for nonsense": ({"base": CrashesOnNonsense}, {"refuses_a_malformed_body"}),
+    "one signature": ({"base": FirstSignatureOnly}, {"accepts_one_signature_of_several"}),
+    "tells anybody": ({"base": TellsAnybody}, {"refuses_a_question_that_is_not_signed"}),
+    "targets as they are": ({"base": PlainTargets}, {"understands_an_unusual_target"}),
 }
 
 
 def test_the_reference_remediator_keeps_every_rule(tmp_path: Path) -> None:
     results = checked(remediator(tmp_path, cap=60), burst=70)
     assert [name for name, passed in results.items() if not passed] == []
-    assert len(results) == len(conformance.RULES) + 1
+    assert len(results) == len(conformance.RULES) + 1 == 21
 
 
 def test_it_keeps_them_when_every_run_takes_longer_than_an_answer(tmp_path: Path) -> None:
@@ -260,3 +314,79 @@ def test_the_command_line_refuses_what_makes_no_sense(
     with pytest.raises(SystemExit):
         conformance.main(["http://127.0.0.1:9", "--action", "restart", *options])
     assert said in capsys.readouterr().err
+
+
+SECRET_OF = {"secret": reference.SECRET}
+
+
+def command(url: str, *options: str) -> tuple[int, str]:
+    """What `manage.py check_remediator` exits with, and prints."""
+    out = io.StringIO()
+    try:
+        call_command("check_remediator", url, *options, secret=reference.SECRET, stdout=out)
+    except SystemExit as end:
+        return int(str(end.code)), out.getvalue()
+    return 0, out.getvalue()
+
+
+def test_the_command_says_20_of_20_of_the_reference(tmp_path: Path) -> None:
+    with reference.served(remediator(tmp_path)) as url:
+        code, said = command(url)
+    assert (code, said.splitlines()[-1]) == (0, "20 of 20 kept; the strict contract is kept.")
+    assert said.count("kept    ") == 20
+
+
+def test_the_command_says_what_was_seen_and_what_to_do_about_it(tmp_path: Path) -> None:
+    with reference.served(remediator(tmp_path, memory=Fenceless)) as url:
+        code, said = command(url)
+    [broken] = [one for one in said.splitlines() if one.startswith("BROKEN")]
+    assert code == 1
+    assert "refuses_a_stale_fence: a lower fence was answered 200" in broken
+    assert "answer 409 with code stale_fence" in broken
+    assert "The rule: A fence lower than" in broken
+    assert said.splitlines()[-1] == "19 of 20 kept; the strict contract is BROKEN: refuses_a_stale_fence."
+
+
+def test_what_only_the_strict_contract_asks_for_is_advice_under_the_basic_one(tmp_path: Path) -> None:
+    with reference.served(remediator(tmp_path, base=Mute)) as url:
+        code, said = command(url, "--basic", "--json")
+    told = json.loads(said)
+    assert (code, told["ok"], told["contract"]) == (0, True, "basic")
+    advice = [one["name"] for one in told["checks"] if not one["kept"]]
+    assert advice
+    assert not any(one["must"] for one in told["checks"] if one["name"] in advice)
+
+
+def test_the_basic_contract_can_be_broken_too(tmp_path: Path) -> None:
+    class SaysNothing(r.Remediator):
+        def post(self, headers: Mapping[str, str], body: bytes) -> r.Reply:
+            return r.Reply(status=200, body={"message": "who knows"})
+
+    with reference.served(remediator(tmp_path, base=SaysNothing)) as url:
+        code, said = command(url, "--basic", "--json")
+    assert (code, json.loads(said)["ok"]) == (1, False)
+
+
+def test_the_command_says_that_nobody_answers(tmp_path: Path) -> None:
+    code, said = command("http://127.0.0.1:9")
+    assert code == 1
+    assert said.count("nobody answers at http://127.0.0.1:9") == 20
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "said"),
+    [
+        ("ftp://x", {}, "must begin with http"),
+        ("http://127.0.0.1:9", {"params": "{"}, "not JSON"),
+        ("http://127.0.0.1:9", {"secret": ""}, "needs the secret"),
+        ("http://127.0.0.1:9", {"secret": "short"}, "at least 24 bytes"),
+        ("http://169.254.169.254/", {}, "169.254.169.254"),
+    ],
+)
+def test_the_command_refuses_what_makes_no_sense(
+    url: str, options: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REMEDIATOR_SECRET", raising=False)
+    with pytest.raises(CommandError, match=said) as caught:
+        call_command("check_remediator", url, **{**SECRET_OF, **options})
+    assert caught.value.returncode == 2
