@@ -31,6 +31,8 @@ class Rules:
     max_attempts: int
     deadline: datetime
     cancel_requested: bool = False
+    doubtful: bool = False
+    """The answer to an earlier attempt got lost: that one may still be at work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +104,8 @@ def after_silence(rules: Rules, *, handed_over: bool, at: datetime, fraction: fl
     """
     if not handed_over:
         unsent = Result(kind="failed", retryable=True, first_byte_sent=False)
-        return _after_definite_failure(unsent, rules, at=at, fraction=fraction)
-    step = _after_ambiguity(Result(kind="ambiguous"), rules, at=at, fraction=fraction)
+        return _after_failure_alone(unsent, rules, at=at, fraction=fraction)
+    step = _repeated_in_doubt(Result(kind="ambiguous"), rules, at=at, fraction=fraction)
     if step.state != State.UNKNOWN:
         return step
     return Next(
@@ -131,6 +133,18 @@ def ask_again_in(asked: int) -> timedelta:
 
 
 def _after_definite_failure(result: Result, rules: Rules, *, at: datetime, fraction: float) -> Next:
+    step = _after_failure_alone(result, rules, at=at, fraction=fraction)
+    if step.state == State.RETRY_WAIT or result.first_byte_sent or not rules.doubtful:
+        return step
+    # It would let the target go, and what nobody heard of is the attempt before this one.
+    return Next(
+        state=State.UNKNOWN,
+        reason=f"{step.reason}, and the answer to an earlier attempt got lost: asking the remediator by key",
+        wait=ask_again_in(0),
+    )
+
+
+def _after_failure_alone(result: Result, rules: Rules, *, at: datetime, fraction: float) -> Next:
     if not result.retryable:
         return Next(state=State.FAILED, reason="the remediator reported a failure that trying again does not cure")
     if result.first_byte_sent and rules.safety == "at_most_once":
@@ -141,15 +155,23 @@ def _after_definite_failure(result: Result, rules: Rules, *, at: datetime, fract
 
 
 def _after_ambiguity(result: Result, rules: Rules, *, at: datetime, fraction: float) -> Next:
-    ask = Next(state=State.UNKNOWN, reason="the answer got lost: asking the remediator by key", wait=ask_again_in(0))
-    if rules.safety == "at_most_once" or (rules.safety == "natural" and not result.temporary):
-        return ask
-    if rules.safety == "natural":
-        return _again_or(State.FAILED, "repeating it is harmless", result.retry_after, rules, at=at, fraction=fraction)
-    again = _again_or(
-        State.UNKNOWN, "the same key may be sent again", result.retry_after, rules, at=at, fraction=fraction
-    )
-    return again if again.state == State.RETRY_WAIT else ask
+    again = _repeated_in_doubt(result, rules, at=at, fraction=fraction)
+    if again.state == State.RETRY_WAIT:
+        return again
+    # Whatever else is over: it may still be at work, and the target is not free before that is known.
+    return Next(state=State.UNKNOWN, reason="the answer got lost: asking the remediator by key", wait=ask_again_in(0))
+
+
+def _repeated_in_doubt(result: Result, rules: Rules, *, at: datetime, fraction: float) -> Next:
+    """Another attempt where the first one may have had its effect, if the type allows it."""
+    if rules.safety == "at_most_once":
+        return Next(state=State.UNKNOWN, reason="it must not be sent twice")
+    if rules.safety == "natural" and not result.temporary:
+        return Next(state=State.UNKNOWN, reason="nobody understands the answer")
+    natural = rules.safety == "natural"
+    otherwise = State.FAILED if natural else State.UNKNOWN
+    reason = "repeating it is harmless" if natural else "the same key may be sent again"
+    return _again_or(otherwise, reason, result.retry_after, rules, at=at, fraction=fraction)
 
 
 def _again_or(

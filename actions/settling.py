@@ -7,7 +7,7 @@ from typing import cast
 from django.conf import settings
 
 from actions import retry, storable
-from actions.models import Action
+from actions.models import Action, Attempt
 from actions.states import State
 
 
@@ -20,7 +20,13 @@ def rules(row: Action, *, durable_keys: bool) -> retry.Rules:
         max_attempts=row.max_attempts,
         deadline=row.deadline,
         cancel_requested=row.cancel_requested_at is not None,
+        doubtful=row.attempt_no > 1 and _earlier_answer_lost(row),
     )
+
+
+def _earlier_answer_lost(row: Action) -> bool:
+    earlier = Attempt.objects.filter(action_id=row.pk, number__lt=row.attempt_no)
+    return earlier.filter(outcome__in=["", "ambiguous"]).exists()
 
 
 def columns(row: Action, step: retry.Next, *, message: str, run_id: str = "", now: datetime) -> Mapping[str, object]:

@@ -32,6 +32,7 @@ rules = st.builds(
     max_attempts=st.integers(1, 5),
     deadline=st.integers(-60, 3600).map(lambda seconds: AT + timedelta(seconds=seconds)),
     cancel_requested=st.booleans(),
+    doubtful=st.booleans(),
 )
 fractions = st.floats(0, 1, exclude_max=True)
 
@@ -145,6 +146,35 @@ def test_an_ambiguous_call_that_may_not_be_sent_again_is_asked_about(rules: Rule
     step = retry.after_attempt(TIMEOUT, rules, at=AT, fraction=0.5)
     assert step.state == State.UNKNOWN
     assert step.wait == timedelta(seconds=2)
+
+
+@pytest.mark.parametrize("safety", SAFETIES)
+@pytest.mark.parametrize(
+    "last",
+    [
+        replace(RULES, attempt_no=3),
+        replace(RULES, attempt_no=2, deadline=AT),
+        replace(RULES, attempt_no=2, cancel_requested=True),
+    ],
+    ids=["no attempt left", "no time left", "cancelled"],
+)
+def test_a_failure_to_send_ends_no_doubt_about_the_attempt_before(last: Rules, safety: Safety) -> None:
+    over = retry.after_attempt(UNSENT, replace(last, safety=safety), at=AT, fraction=0.5)
+    assert over.state in {State.FAILED, State.CANCELLED}
+    doubtful = retry.after_attempt(UNSENT, replace(last, safety=safety, doubtful=True), at=AT, fraction=0.5)
+    assert doubtful.state == State.UNKNOWN
+
+
+def test_what_the_remediator_says_of_the_key_ends_all_doubt() -> None:
+    doubtful = replace(RULES, attempt_no=3, doubtful=True)
+    assert retry.after_attempt(SAID_NO, doubtful, at=AT, fraction=0.5).state == State.FAILED
+    assert retry.after_attempt(Result(kind="succeeded"), doubtful, at=AT, fraction=0.5).state == State.SUCCEEDED
+
+
+def test_where_there_is_nobody_to_ask_no_doubt_lasts_for_ever() -> None:
+    doubtful = replace(RULES, attempt_no=3, doubtful=True)
+    step = retry.after_silence(doubtful, handed_over=False, at=AT, fraction=0.5)
+    assert step.state == State.FAILED
 
 
 @pytest.mark.parametrize(("asked", "seconds"), [(0, 2), (1, 4), (2, 8), (3, 16), (4, 30), (9, 30), (1000, 30)])
