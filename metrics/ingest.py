@@ -73,9 +73,12 @@ def store(
     readings: Sequence[Reading | EventReading],
     at: datetime,
     source: str = "",
+    actor: str = "",
     receipt: Receipt | None = None,
 ) -> Stored:
     """Store all of `readings`, received at `at`, in one transaction of its own; `source` is for the log.
+
+    An event that says what tells it from every other is left out when `actor` sent it before.
 
     Raises CardinalityExceeded (429), and IdempotencyConflict (409) when `receipt` was claimed by another request.
     """
@@ -88,7 +91,8 @@ def store(
             receipts.claim(receipt, stored=len(readings), at=at)
         known, locked = _locked_series(keys, at)
         samples = _samples(measured, [known[key] for key in keys], locked) if measured else ()
-        return Stored(samples, _events(happened, at) if happened else ()), known
+        new = _first_time(happened, actor, at)
+        return Stored(samples, _events(new, at) if new else ()), known
 
     stored, known = database.tx(write)
     series.remember(known)
@@ -160,6 +164,14 @@ def _note_newest(
     if newest:
         rows.advance_series(newest.values())
     return late
+
+
+def _first_time(happened: Sequence[EventReading], actor: str, at: datetime) -> Sequence[EventReading]:
+    marked = {sent.once: sent for sent in happened if sent.once}
+    if not marked:
+        return happened
+    new = receipts.first_time(marked.keys(), actor=actor, at=at)
+    return [sent for sent in happened if not sent.once or (sent.once in new and marked[sent.once] is sent)]
 
 
 def _events(happened: Sequence[EventReading], at: datetime) -> tuple[StoredEvent, ...]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,6 +15,7 @@ from vigil.kernel.errors import FieldError, Invalid, VigilError
 
 ANSWER_WITHIN = timedelta(seconds=30)
 """How long a stored batch may wait for its answer; after that whoever was to give it has died."""
+_ONCE = "once"
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -86,6 +88,32 @@ def claim(wanted: Receipt, *, stored: int, at: datetime) -> None:
         cursor.execute(sql, [wanted.actor, wanted.key, wanted.digest, rows.stamp(at), stored, b""])
         if cursor.rowcount != 1:
             raise _in_progress()
+
+
+def first_time(marks: Collection[str], *, actor: str, at: datetime) -> set[str]:
+    """Those of `marks` that `actor` did not send before, claimed in the caller's transaction.
+
+    One that comes again stays claimed for as long as it comes at least once a day.
+    """
+    by_key = {_once_key(mark): mark for mark in marks}
+    # Sorted: two requests with the same marks then wait in a line, not for each other.
+    values = [part for key in sorted(by_key) for part in (actor, key, _ONCE, rows.stamp(at), 1, b"")]
+    places = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(by_key))
+    sql = f"""
+        INSERT INTO metrics_ingestreceipt (actor, key, digest, created_at, stored, content)
+        VALUES {places} ON CONFLICT (actor, key) DO NOTHING RETURNING key
+    """  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        new = {row[0] for row in cursor.fetchall()}
+    again = by_key.keys() - new
+    if again:
+        IngestReceipt.objects.filter(actor=actor, key__in=again).update(created_at=at)
+    return {by_key[key] for key in new}
+
+
+def _once_key(mark: str) -> str:
+    return f"{_ONCE}:{hashlib.blake2b(mark.encode(), digest_size=16).hexdigest()}"
 
 
 def _in_progress() -> IdempotencyConflict:

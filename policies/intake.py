@@ -61,7 +61,7 @@ def accept(
     if sharing.on() and receipt is None and len(readings) == 1 and isinstance(readings[0], Reading):
         stored, look = sharing.store(readings[0], at=at)
     else:
-        stored = ingest.store(readings=readings, at=at, source=source or actor, receipt=receipt)
+        stored = ingest.store(readings=readings, at=at, source=source or actor, actor=actor, receipt=receipt)
     try:
         settled = _judge(look or concerns.look(stored, at=at), at)
     except Exception as error:  # what is stored is acknowledged; an error now would make the sender send it twice

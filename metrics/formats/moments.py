@@ -43,10 +43,11 @@ class Span:
             raise NotAMoment("is too large for epoch seconds; milliseconds are not taken, send seconds")
         moment = self.moment(told)
         if moment is None:
-            raise NotAMoment(self._outside(told))
+            raise NotAMoment(self.outside(told))
         return moment
 
-    def _outside(self, told: datetime | float) -> str:
+    def outside(self, told: datetime | float) -> str:
+        """What is wrong with a time that is not inside."""
         late = told > self.newest if isinstance(told, datetime) else told > self.newest_second
         if late:
             seconds = round(self.future_tolerance.total_seconds())

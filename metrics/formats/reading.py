@@ -30,6 +30,8 @@ class EventReading(msgspec.Struct, frozen=True):
     payload: dict[str, object] = {}
     at: datetime | None = None
     """When it happened, in UTC; None: when it arrived."""
+    once: str = ""
+    """What tells it from every other event of its sender: sent again, it is not stored again. "": not said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,8 @@ class Decoded:
     rejected: list[Rejected]
     single: bool
     """The body was one object, not a batch."""
+    skipped: int = 0
+    """Values left out because they say that there is no value, such as NaN."""
 
 
 class Unreadable(VigilError):

@@ -6,6 +6,8 @@ from functools import lru_cache
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,199}")
 _TAG_KEY = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.-]{0,63}")
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_.:-]")
+_NOT_IN_TAG_KEYS = re.compile(r"[^a-zA-Z0-9_.-]")
 TAG_VALUE_MOST = 256
 TAGS_MOST = 32
 
@@ -39,12 +41,31 @@ def tag_key_flaw(key: str) -> str:
 def tag_value_flaw(value: str) -> str:
     """What keeps `value` from being a tag's value."""
     if len(value) > TAG_VALUE_MOST:
-        return f"has {len(value)} characters; a tag value holds at most {TAG_VALUE_MOST}"
+        return too_long(value)
     if value == "" or value.isspace():
         return "must not be blank; leave the tag out instead"
     if value.isascii():
         return "" if value.isprintable() else "must not hold control characters"
     return _unicode_flaw(value)
+
+
+def fitting_name(name: str) -> str:
+    """A foreign name with `_` for each character that Vigil does not take; what is too long or empty stays so."""
+    return _led(_NOT_IN_NAMES.sub("_", name))
+
+
+def fitting_key(key: str) -> str:
+    """A foreign tag key with `_` for each character that Vigil does not take; what is too long or empty stays so."""
+    return _led(_NOT_IN_TAG_KEYS.sub("_", key))
+
+
+def _led(name: str) -> str:
+    return f"_{name}" if name and not (name[0].isalpha() or name[0] == "_") else name
+
+
+def too_long(value: str) -> str:
+    """What is wrong with a tag value of more than TAG_VALUE_MOST characters."""
+    return f"has {len(value)} characters; a tag value holds at most {TAG_VALUE_MOST}"
 
 
 def prose_flaw(value: str) -> str:

@@ -1,6 +1,5 @@
 """POST /ingest: hand the bytes to the decoder, make one call to `intake.accept`, answer."""
 
-from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -12,27 +11,15 @@ from rest_framework.request import Request
 
 from metrics import ingest
 from metrics.formats import native
-from metrics.formats.reading import Decoded, EventReading, Reading, Rejected
-from metrics.ingest import Receipt
-from policies import book, concerns, intake
-from policies.api import shapes
+from metrics.formats.reading import Decoded
+from policies import intake
+from policies.api import shapes, taking
 from policies.intake import Accepted
-from vigil.access import bounds, scopes
+from vigil.access import scopes
 from vigil.access.principal import Principal
 from vigil.http import query, views
 from vigil.http.views import ApiView
-from vigil.kernel.errors import FieldError, VigilError, summary
-from vigil.telemetry import metrics as telemetry
-
-NAMED_ERRORS_MAX = 200
-"""How many errors one refusal lists."""
-
-
-class UnableToIngest(VigilError):
-    """Nothing of the request was stored."""
-
-    code = "invalid"
-    status = 422
+from vigil.kernel.errors import summary
 
 
 class IngestView(ApiView):
@@ -62,23 +49,23 @@ class IngestView(ApiView):
         atomic = query.choice(request, "atomic", {"true", "false"}, default="false") == "true"
         views.refuse_encoding(request)
         body = self.raw_body(request)
-        receipt = _receipt(request, body, caller)
+        receipt = taking.receipt(request, body, caller)
         if receipt is not None:
             replay = ingest.replayed(key=receipt.key, digest=receipt.digest, actor=receipt.actor, at=at)
             if replay is not None:
-                return _json(replay.content, status=replay.status)
+                return taking.as_json(replay.content, status=replay.status)
         decoded = _decode(body, request.content_type or "", at)
         _refuse(decoded, atomic=atomic, caller=caller, at=at)
         accepted = intake.accept(
             readings=[item for _, item in decoded.items], at=at, actor=caller.actor, source="api", receipt=receipt
         )
-        _count(decoded)
+        taking.count(decoded)
         content = msgspec.json.encode(_answer(decoded, accepted))
         if receipt is not None:
             ingest.remember(
                 key=receipt.key, digest=receipt.digest, actor=receipt.actor, status=201, content=content, at=at
             )
-        return _json(content, status=201)
+        return taking.as_json(content, status=201)
 
 
 def _decode(body: bytes, content_type: str, at: datetime) -> Decoded:
@@ -92,83 +79,23 @@ def _decode(body: bytes, content_type: str, at: datetime) -> Decoded:
     )
 
 
-def _receipt(request: Request, body: bytes, caller: Principal) -> Receipt | None:
-    key = request.headers.get("Idempotency-Key")
-    return None if key is None else ingest.receipt(key=key, body=body, actor=caller.actor)
-
-
 def _refuse(decoded: Decoded, *, atomic: bool, caller: Principal, at: datetime) -> None:
     """Refuse the whole request where nothing of it may be stored."""
     if decoded.rejected and (atomic or not decoded.items):
-        _count_rejected(decoded.rejected)
-        errors = _errors(decoded.rejected, single=decoded.single)
-        raise UnableToIngest(f"Nothing was stored: {summary(errors)}", errors=errors)
+        taking.count_rejected(decoded.rejected)
+        errors = taking.errors(decoded.rejected, single=decoded.single)
+        raise taking.UnableToIngest(f"Nothing was stored: {summary(errors)}", errors=errors)
     if caller.targets:
-        _refuse_foreign(decoded.items, caller, at)
-
-
-def _refuse_foreign(items: Sequence[tuple[int, Reading | EventReading]], caller: Principal, at: datetime) -> None:
-    """A key that is bound to targets speaks for those alone, whichever tag names them."""
-    in_force = book.current(at)
-    for index, item in items:
-        for target in sorted(concerns.spoken_for(in_force, item)):
-            if bounds.covers(caller.targets, target):
-                continue
-            raise VigilError(
-                f"{caller.actor} may not speak for the target {target!r}.",
-                code="forbidden",
-                status=403,
-                errors=[FieldError(path=f"[{index}].tags", message=f"The target {target!r} is not among the key's.")],
-            )
-
-
-def _errors(rejected: Iterable[Rejected], *, single: bool) -> list[FieldError]:
-    found = [
-        error if single else FieldError(path=f"[{item.index}]{_below(error.path)}", message=error.message)
-        for item in rejected
-        for error in item.errors
-    ]
-    return found[:NAMED_ERRORS_MAX]
-
-
-def _below(path: str) -> str:
-    return f".{path}" if path and not path.startswith("[") else path
+        taking.refuse_foreign(decoded.items, caller, at)
 
 
 def _answer(decoded: Decoded, accepted: Accepted) -> shapes.Json:
-    concluded: shapes.Json = {
-        "policies_evaluated": accepted.evaluated,
-        "violations": shapes.violations(accepted.settled),
-        "actions": shapes.ordered(accepted.settled),
-    }
+    concluded = taking.concluded(accepted)
     if decoded.single:
         return {"ok": True, **_identity(accepted), "status": "stored", **concluded}
-    rejected = [
-        {"index": item.index, "errors": [{"path": error.path, "message": error.message} for error in item.errors]}
-        for item in decoded.rejected
-    ]
-    return {"ok": True, "stored": len(decoded.items), "rejected": rejected, **concluded}
+    return {"ok": True, "stored": len(decoded.items), "rejected": taking.told(decoded.rejected), **concluded}
 
 
 def _identity(accepted: Accepted) -> shapes.Json:
     stored = accepted.stored
     return {"metric_id": stored.samples[0].id} if stored.samples else {"event_id": stored.events[0].id}
-
-
-def _count(decoded: Decoded) -> None:
-    metrics = sum(isinstance(item, Reading) for _, item in decoded.items)
-    events = len(decoded.items) - metrics
-    if metrics:
-        telemetry.ingest_total.labels(kind="metric", outcome="stored").inc(metrics)
-    if events:
-        telemetry.ingest_total.labels(kind="event", outcome="stored").inc(events)
-    _count_rejected(decoded.rejected)
-
-
-def _count_rejected(rejected: Sequence[Rejected]) -> None:
-    if rejected:
-        telemetry.ingest_total.labels(kind="unknown", outcome="rejected").inc(len(rejected))
-
-
-def _json(content: bytes, *, status: int) -> HttpResponse:
-    return HttpResponse(content, content_type="application/json", status=status)

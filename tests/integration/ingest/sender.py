@@ -1,0 +1,90 @@
+"""Sends one request as a client of some protocol does, through the real view."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import HttpResponse
+from django.test import Client
+
+from metrics.models import Sample
+from tests.unit.metrics import wire_out as out
+from vigil.access import keys
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """A request that a client of a protocol makes: cpu_usage, or what comes closest to it, of web-01."""
+
+    path: str
+    content_type: str
+    body: Callable[[], bytes]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    status: int = 201
+    metric: str = "cpu_usage"
+    value: float = 87.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sender:
+    """A caller with one key."""
+
+    plain: str
+
+    def post(self, path: str, body: bytes, content_type: str, **headers: str) -> HttpResponse:
+        """One request; `Content_Encoding="gzip"` and the like are headers."""
+        said = {"Authorization": f"Bearer {self.plain}"} | {name.replace("_", "-"): v for name, v in headers.items()}
+        client = Client(raise_request_exception=False)
+        answer: Any = client.generic("POST", f"/api/v1/ingest/{path}", body, content_type=content_type, headers=said)
+        return answer  # type: ignore[no-any-return]
+
+    def send(self, sent: Sent, **headers: str) -> HttpResponse:
+        """That request."""
+        more = {name.replace("-", "_"): value for name, value in sent.headers.items()}
+        return self.post(sent.path, sent.body(), sent.content_type, **(more | headers))
+
+
+def of(*scopes: str, targets: Iterable[str] = (), name: str = "agent") -> Sender:
+    """A caller with a new key, for ingest unless told otherwise."""
+    _, plain = keys.create(name=name, scopes=scopes or ("ingest",), actor="user:ana", targets=targets)
+    keys.forget_cache()
+    return Sender(plain=plain)
+
+
+def stored() -> list[tuple[str, dict[str, str], float]]:
+    """Every sample there is, in the order of their arrival."""
+    rows = Sample.objects.order_by("id").values_list("series__name", "series__tags", "value")
+    return [(name, tags, value) for name, tags, value in rows]
+
+
+def now_ms() -> int:
+    """The present in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def _remote_write() -> bytes:
+    return out.snappy(out.series({"__name__": "cpu_usage", "host": "web-01"}, (87.5, now_ms())))
+
+
+def _remote_write_two() -> bytes:
+    return out.snappy(out.request_two([({"__name__": "cpu_usage", "host": "web-01"}, [(87.5, now_ms())])]))
+
+
+SENT = {
+    "remote write 1.0": Sent(
+        path="prometheus",
+        content_type="application/x-protobuf",
+        body=_remote_write,
+        headers={"Content-Encoding": "snappy", "X-Prometheus-Remote-Write-Version": "0.1.0"},
+        status=204,
+    ),
+    "remote write 2.0": Sent(
+        path="prometheus",
+        content_type="application/x-protobuf;proto=io.prometheus.write.v2.Request",
+        body=_remote_write_two,
+        headers={"Content-Encoding": "snappy", "X-Prometheus-Remote-Write-Version": "2.0.0"},
+        status=204,
+    ),
+}
+"""One good request of each protocol."""
