@@ -179,7 +179,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
 }
 VIGIL_BODY_MAX_BYTES = whole("VIGIL_BODY_MAX_BYTES", default=1_048_576, least=1024)
-VIGIL_UNPACKED_MAX_BYTES = whole("VIGIL_UNPACKED_MAX_BYTES", default=8_388_608, least=1024)
+VIGIL_UNPACKED_MAX_BYTES = whole("VIGIL_UNPACKED_MAX_BYTES", default=4_194_304, least=1024)
 VIGIL_BATCH_MAX = whole("VIGIL_BATCH_MAX", default=5_000, least=1)
 
 # --- sense ----------------------------------------------------------------------------------------------------------

@@ -40,8 +40,24 @@ def identity(name: str, tags: Iterable[tuple[str, str]]) -> Identity:
         if len(kept) > text.TAGS_MOST or len(errors) >= ERRORS_MOST:
             break
     if len(kept) > text.TAGS_MOST:
-        errors.append(FieldError(path="tags", message=f"has more than {text.TAGS_MOST} tags; send fewer"))
+        errors.append(_too_many_tags())
     return Identity(fitting, kept, tuple(errors))
+
+
+def beside(one: Identity, suffix: str, **more: str) -> Identity:
+    """The series that stands beside `one`: its name with `suffix`, its tags and `more`, whose values are known good."""
+    if one.errors:
+        return one
+    name, tags = one.name + suffix, one.tags | more
+    if flaw := text.name_flaw(name):
+        return Identity(name, tags, (FieldError(path="name", message=flaw),))
+    if len(tags) > text.TAGS_MOST:
+        return Identity(name, tags, (_too_many_tags(),))
+    return Identity(name, tags)
+
+
+def _too_many_tags() -> FieldError:
+    return FieldError(path="tags", message=f"has more than {text.TAGS_MOST} tags; send fewer")
 
 
 def _tag_flaw(key: str, value: str) -> str:
@@ -61,6 +77,11 @@ class Gathering:
         self._items: list[tuple[int, Reading | EventReading]] = []
         self._rejected: list[Rejected] = []
         self._skipped = 0
+
+    def expect(self, count: int) -> None:
+        """Unreadable (413) when `count` more are more than a request may hold: to be asked before they are listed."""
+        if self._next + count > self._most:
+            raise self._too_many()
 
     def sample(self, one: Identity, value: float, at: datetime | float | None) -> None:
         """One value. What is not finite says that there is none, and is left out.
@@ -120,9 +141,12 @@ class Gathering:
     def _counted(self) -> int:
         index = self._next
         if index >= self._most:
-            raise Unreadable(f"Too many values in one request: send at most {self._most}.", code="too_many", status=413)
+            raise self._too_many()
         self._next = index + 1
         return index
+
+    def _too_many(self) -> Unreadable:
+        return Unreadable(f"Too many values in one request: send at most {self._most}.", code="too_many", status=413)
 
     def _outside(self, at: datetime | float) -> FieldError:
         return FieldError(path="timestamp", message=self._span.outside(at))

@@ -104,6 +104,11 @@ def field(number: int, content: bytes) -> bytes:
     return bytes([number << 3 | BYTES]) + _written(len(content)) + content
 
 
+def varint_field(number: int, value: int) -> bytes:
+    """A field with a number, written."""
+    return bytes([number << 3 | VARINT]) + _written(value)
+
+
 def _written(number: int) -> bytes:
     written = bytearray()
     while number > 0x7F:

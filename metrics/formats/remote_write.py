@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterable
 from enum import Enum
 from functools import lru_cache
-from itertools import batched
+from itertools import batched, islice
 
 from metrics.formats import packing, protobuf
 from metrics.formats.gathering import Gathering, Identity, identity
@@ -19,7 +19,10 @@ from vigil.kernel.errors import FieldError
 
 CONTENT_TYPE = "application/x-protobuf"
 LABELS_MOST = 64
+REFERENCES_MOST = 2 * LABELS_MOST
 LABELS_REMEMBERED_BYTES = 4_096
+SERIES_MOST = 100_000
+"""Also of such that have no sample, which would be no end of work for no value."""
 SYMBOLS_MOST = 200_000
 _NAME = "__name__"
 
@@ -67,8 +70,11 @@ def decode(body: bytes, *, form: Version, span: Span, max_items: int, max_bytes:
 
 
 def _one(message: bytes, gathered: Gathering) -> None:
+    count = 0
     for number, kind, start, end in protobuf.fields(message, 0, len(message)):
         if number == 1 and kind == BYTES:
+            count += 1
+            _refuse_count("series", count, SERIES_MOST)
             _series_one(message, start, end, gathered)
 
 
@@ -79,6 +85,7 @@ def _series_one(message: bytes, start: int, end: int, gathered: Gathering) -> No
     for number, kind, first, last in protobuf.fields(message, after, end):
         if number == 2 and kind == BYTES:
             samples.append((first, last))
+            gathered.expect(len(samples))
         elif number == 1 and kind == BYTES and len(apart) <= LABELS_MOST:
             apart.append(message[first:last])  # a long one, or one behind a sample: as good as the others
     labels = message[start:after]
@@ -132,10 +139,10 @@ def _two(message: bytes, gathered: Gathering) -> None:
     for number, kind, start, end in protobuf.fields(message, 0, len(message)):
         if number == 4 and kind == BYTES:
             symbols.append(protobuf.string(message, start, end))
-            if len(symbols) > SYMBOLS_MOST:
-                raise Unreadable(f"More than {SYMBOLS_MOST} symbols.", code="too_many", status=413)
+            _refuse_count("symbols", len(symbols), SYMBOLS_MOST)
         elif number == 5 and kind == BYTES:
             series.append((start, end))
+            _refuse_count("series", len(series), SERIES_MOST)
     if series and (not symbols or symbols[0] != ""):
         raise Unreadable("The symbols do not begin with the empty text, as remote write 2.0 asks.")
     for start, end in series:
@@ -147,14 +154,17 @@ def _series_two(message: bytes, start: int, end: int, symbols: list[str], gather
     references: list[int] = []
     for number, kind, first, last in protobuf.fields(message, start, end):
         if number == 1 and kind in (BYTES, VARINT):
-            references.extend(protobuf.numbers(message, kind, first, last))
+            references.extend(
+                islice(protobuf.numbers(message, kind, first, last), REFERENCES_MOST + 1 - len(references))
+            )
         elif number == 2 and kind == BYTES:
             samples.append((first, last))
+            gathered.expect(len(samples))
     _gather(message, samples, _identity_two(references, symbols), gathered)
 
 
 def _identity_two(references: list[int], symbols: list[str]) -> Identity:
-    if len(references) > 2 * LABELS_MOST:
+    if len(references) > REFERENCES_MOST:
         return _too_many_labels()
     if len(references) % 2:
         return _flawed("has a label name without a value")
@@ -221,6 +231,11 @@ def _any_sample(message: bytes, start: int, end: int) -> tuple[float, int]:
         elif number == 2 and kind == VARINT:
             milliseconds = protobuf.signed(first)
     return value, milliseconds
+
+
+def _refuse_count(what: str, count: int, most: int) -> None:
+    if count > most:
+        raise Unreadable(f"Too many {what} in one request: send at most {most}.", code="too_many", status=413)
 
 
 def _unsupported(detail: str) -> Unreadable:

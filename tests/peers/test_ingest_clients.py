@@ -10,6 +10,11 @@ from typing import Any
 
 import pytest
 import requests
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.sdk.metrics import Counter, MeterProvider
+from opentelemetry.sdk.metrics.export import AggregationTemporality, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
 
 from tests.servers.processes import free_port, wait_until
 from tests.servers.stack import Stack, launcher
@@ -76,7 +81,7 @@ def test_a_prometheus_writes_everything_it_scrapes(vigil: tuple[Stack, str], tmp
     ]
     sent = "prometheus_remote_storage_samples_total"
     with _running(*command):
-        wait_until(lambda: _scraped(port).get(sent, 0) > 2_000, seconds=60, what="Prometheus writes to Vigil")
+        wait_until(lambda: _scraped(port).get(sent, 0) > 800, seconds=60, what="Prometheus writes to Vigil")
         told = _scraped(port)
     assert told["prometheus_remote_storage_samples_failed_total"] == 0
     assert told["prometheus_remote_storage_samples_retried_total"] == 0
@@ -84,3 +89,45 @@ def test_a_prometheus_writes_everything_it_scrapes(vigil: tuple[Stack, str], tmp
     assert up["last_value"] == 1
     assert up["tags"] == {"instance": f"127.0.0.1:{port}", "job": "prometheus", "region": "us-east-1"}
     assert up["target"] == f"127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("temporality", [AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA])
+def test_opentelemetrys_own_exporter_is_understood(
+    vigil: tuple[Stack, str], temporality: AggregationTemporality
+) -> None:
+    stack, key = vigil
+    exporter = OTLPMetricExporter(
+        endpoint=f"{stack.base_url}/api/v1/ingest/otlp/v1/metrics",
+        headers={"Authorization": f"Bearer {key}"},
+        compression=Compression.Gzip,
+        preferred_temporality={Counter: temporality},
+    )
+    reader = PeriodicExportingMetricReader(exporter, export_interval_millis=3_600_000)
+    host = f"web-{temporality.value}"
+    provider = MeterProvider(metric_readers=[reader], resource=Resource({"host.name": host, "process.pid": 17}))
+    meter = provider.get_meter("shop")
+    meter.create_gauge("shop.queue.depth").set(7, {"queue": "orders"})
+    requests_total = meter.create_counter("shop.requests")
+    latency = meter.create_histogram("shop.latency")
+    for seconds in (0.5, 7.0):
+        requests_total.add(1, {"http.route": "/cart"})
+        latency.record(seconds)
+        assert provider.force_flush()
+    provider.shutdown()
+
+    of_host = {
+        (one["name"], one["tags"].get("le")): one["last_value"]
+        for name in (
+            "shop.queue.depth",
+            "shop.requests",
+            "shop.requests_delta",
+            "shop.latency_count",
+            "shop.latency_bucket",
+        )
+        for one in _series(vigil, name)
+        if one["target"] == host
+    }
+    total = ("shop.requests", 2) if temporality is AggregationTemporality.CUMULATIVE else ("shop.requests_delta", 1)
+    assert of_host[total[0], None] == total[1]
+    assert (of_host["shop.queue.depth", None], of_host["shop.latency_count", None]) == (7, 2)
+    assert (of_host["shop.latency_bucket", "5"], of_host["shop.latency_bucket", "+Inf"]) == (1, 2)

@@ -66,7 +66,7 @@ class PlainErrors:
             # The middleware below takes it for a number.
             return exceptions.plain(VigilError("Content-Length is no number.", code="malformed", status=400))
         response = self.get_response(request)
-        if response.status_code < 400 or _is_json(response) or not _for_machines(request):
+        if response.status_code < 400 or _is_for_machines(response) or not _for_machines(request):
             return response
         return _as_json(response)
 
@@ -78,8 +78,9 @@ def _for_machines(request: HttpRequest) -> bool:
     return not request.path.startswith(("/admin", "/static"))
 
 
-def _is_json(response: HttpResponseBase) -> bool:
-    return "json" in response.get("Content-Type", "") or response.get("Content-Type", "").startswith("text/plain; v")
+def _is_for_machines(response: HttpResponseBase) -> bool:
+    said = response.get("Content-Type", "")
+    return "json" in said or "protobuf" in said or said.startswith("text/plain; v")
 
 
 _SENTENCES = {

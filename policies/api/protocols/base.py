@@ -88,7 +88,7 @@ class ProtocolView(ApiView):
 
     def handle_exception(self, exc: Exception) -> Any:
         response = super().handle_exception(exc)
-        answer = self.refusal(self.request, exceptions.as_refusal(exc)) if response.status_code < 500 else None
+        answer = self.refusal(self.request, exceptions.as_refusal(exc))
         if answer is None:
             return response
         refused = HttpResponse(answer.content, status=answer.status, content_type=self.answer_type(self.request))

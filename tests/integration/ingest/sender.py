@@ -1,5 +1,6 @@
 """Sends one request as a client of some protocol does, through the real view."""
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -71,6 +72,21 @@ def _remote_write_two() -> bytes:
     return out.snappy(out.request_two([({"__name__": "cpu_usage", "host": "web-01"}, [(87.5, now_ms())])]))
 
 
+def _otlp_json() -> bytes:
+    point = {"timeUnixNano": str(time.time_ns()), "asDouble": 87.5, "attributes": []}
+    resource = {"attributes": [{"key": "host.name", "value": {"stringValue": "web-01"}}]}
+    metrics = [{"name": "cpu_usage", "gauge": {"dataPoints": [point]}}]
+    told = {"resourceMetrics": [{"resource": resource, "scopeMetrics": [{"metrics": metrics}]}]}
+    return json.dumps(told).encode()
+
+
+def _otlp_protobuf() -> bytes:
+    host = out.some(1, "host.name") + out.some(2, out.some(1, "web-01"))
+    gauge = out.some(1, out.fixed(3, time.time_ns()) + out.double(4, 87.5))
+    metric = out.some(1, "cpu_usage") + out.some(5, gauge)
+    return out.some(1, out.some(1, out.some(1, host)) + out.some(2, out.some(2, metric)))
+
+
 SENT = {
     "remote write 1.0": Sent(
         path="prometheus",
@@ -85,6 +101,10 @@ SENT = {
         body=_remote_write_two,
         headers={"Content-Encoding": "snappy", "X-Prometheus-Remote-Write-Version": "2.0.0"},
         status=204,
+    ),
+    "OTLP as JSON": Sent(path="otlp/v1/metrics", content_type="application/json", body=_otlp_json, status=200),
+    "OTLP as protobuf": Sent(
+        path="otlp/v1/metrics", content_type="application/x-protobuf", body=_otlp_protobuf, status=200
     ),
 }
 """One good request of each protocol."""

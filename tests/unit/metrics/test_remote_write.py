@@ -183,12 +183,31 @@ def test_the_headers_say_which_message_follows(content_type: str, encoding: str,
     assert refused.value.status == 415
 
 
-def test_hostile_messages_take_little_time() -> None:
-    labels = out.label("a", "b" * 130) * 20_000
+HOSTILE = {
+    "long labels": (
+        out.some(1, out.label("a", "b" * 130) * 20_000 + out.some(2, out.sample(1, MS))),
+        Version.ONE,
+        None,
+    ),
+    "short labels": (out.some(1, out.label("a", "b") * 100_000 + out.some(2, out.sample(1, MS))), Version.ONE, None),
+    "unknown fields": (out.some(9, b"x" * 1_000_000) + out.whole(9, 1) * 100_000, Version.ONE, None),
+    "empty series": (out.some(1, b"") * 400_000, Version.ONE, 413),
+    "empty series of 2.0": (out.some(4, "") + out.some(5, b"") * 400_000, Version.TWO, 413),
+    "symbols": (out.some(4, "") * 400_000, Version.TWO, 413),
+    "empty samples": (out.some(1, out.some(2, b"") * 400_000), Version.ONE, 413),
+    "references": (out.some(4, "") + out.some(5, out.some(1, b"\0" * 400_000)), Version.TWO, None),
+}
+
+
+@pytest.mark.parametrize(("message", "form", "status"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_message_takes_little_time(message: bytes, form: Version, status: int | None) -> None:
     started = time.monotonic()
-    decode(out.some(1, labels + out.some(2, out.sample(1, MS))))
-    decode(out.some(1, out.label("a", "b") * 100_000 + out.some(2, out.sample(1, MS))))
-    decode(out.some(9, b"x" * 1_000_000) + out.whole(9, 1) * 300_000)
+    if status is None:
+        assert decode(message, form).items == []
+    else:
+        with pytest.raises(Unreadable) as refused:
+            decode(message, form)
+        assert refused.value.status == status
     assert time.monotonic() - started < 5
 
 
