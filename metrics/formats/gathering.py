@@ -68,15 +68,23 @@ def _tag_flaw(key: str, value: str) -> str:
 
 
 class Gathering:
-    """Readings on their way out of a decoder. Everything that was sent has an index, whatever becomes of it."""
+    """Readings on their way out of a decoder. Everything that was sent has an index, whatever becomes of it.
+
+    Where a protocol's things are several values each, `begin` begins one, and all its values have its index.
+    """
 
     def __init__(self, span: Span, *, max_items: int) -> None:
         self._span = span
         self._most = max_items
         self._next = 0
+        self._thing: int | None = None
         self._items: list[tuple[int, Reading | EventReading]] = []
         self._rejected: list[Rejected] = []
         self._skipped = 0
+
+    def begin(self) -> None:
+        """What follows belongs to the next thing."""
+        self._thing = 0 if self._thing is None else self._thing + 1
 
     def expect(self, count: int) -> None:
         """Unreadable (413) when `count` more are more than a request may hold: to be asked before they are listed."""
@@ -125,9 +133,9 @@ class Gathering:
         else:
             self._items.append((index, EventReading(one.name, severity, one.tags, kept, moment, once)))
 
-    def refuse(self, path: str, message: str) -> None:
+    def refuse(self, *errors: FieldError) -> None:
         """Something that cannot be a reading."""
-        self._rejected.append(Rejected(index=self._counted(), errors=(FieldError(path=path, message=message),)))
+        self._rejected.append(Rejected(index=self._counted(), errors=errors))
 
     def skip(self) -> None:
         """Something that says there is no value."""
@@ -143,7 +151,7 @@ class Gathering:
         if index >= self._most:
             raise self._too_many()
         self._next = index + 1
-        return index
+        return index if self._thing is None else self._thing
 
     def _too_many(self) -> Unreadable:
         return Unreadable(f"Too many values in one request: send at most {self._most}.", code="too_many", status=413)

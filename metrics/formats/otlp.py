@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from metrics.formats import documents, protobuf
+from metrics.formats import documents, protobuf, shaped
 from metrics.formats.gathering import Gathering, Identity, beside, identity
 from metrics.formats.moments import Span
 from metrics.formats.protobuf import BYTES, FIXED64, VARINT
@@ -111,10 +111,15 @@ class _Request(msgspec.Struct, rename="camel"):
 def decode(body: bytes, *, content_type: str, span: Span, max_items: int) -> Decoded:
     """The values in `body`, which is JSON or PROTOBUF; Unreadable (400, 413) when it is not.
 
-    A data point of a histogram or summary is several values: `_count`, `_sum`, and one for each bucket or quantile.
+    A data point of a histogram or summary is several values, which share its index: `_count`, `_sum`, and one for each
+    bucket or quantile.
     """
     most = max_items * MESSAGES_FOR_A_VALUE
-    request: _Request = _from_json(body, most) if content_type == JSON else _Reader(body, most).whole()
+    request: _Request = (
+        shaped.read(body, _Request, what="the metrics of OTLP", most=most)
+        if content_type == JSON
+        else _Reader(body, most).whole()
+    )
     gathered = Gathering(span, max_items=max_items)
     for sent in request.resource_metrics:
         resource = _resource_tags(sent.resource.attributes if sent.resource is not None else [])
@@ -122,18 +127,6 @@ def decode(body: bytes, *, content_type: str, span: Span, max_items: int) -> Dec
             for metric in scope.metrics:
                 _metric(metric, resource, gathered)
     return gathered.decoded()
-
-
-def _from_json(body: bytes, most: int) -> _Request:
-    documents.refuse_depth(body)
-    if body.count(b"{") > most:
-        raise _too_many(most)
-    try:
-        return msgspec.json.decode(body, type=_Request)
-    except msgspec.ValidationError as error:
-        raise Unreadable(f"The body is JSON, but not the metrics of OTLP: {error}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Unreadable("The body is not JSON in UTF-8.") from None
 
 
 def _resource_tags(attributes: Iterable[_Attribute]) -> dict[str, str]:
@@ -166,6 +159,7 @@ def _metric(metric: _Metric, resource: dict[str, str], gathered: Gathering) -> N
             continue
         name = metric.name + DELTA if points.aggregation_temporality in _DELTA_TEMPORALITY else metric.name
         for point in points.data_points:
+            gathered.begin()
             one = identity(name, (resource | dict(_tags(point.attributes))).items())
             at = _nanoseconds(point.time_unix_nano)
             for series, value in _values(point, one, single=points is metric.gauge or points is metric.sum):

@@ -2,9 +2,11 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +133,50 @@ def test_opentelemetrys_own_exporter_is_understood(
     assert of_host[total[0], None] == total[1]
     assert (of_host["shop.queue.depth", None], of_host["shop.latency_count", None]) == (7, 2)
     assert (of_host["shop.latency_bucket", "5"], of_host["shop.latency_bucket", "+Inf"]) == (1, 2)
+
+
+@pytest.mark.skipif(
+    shutil.which("prometheus-alertmanager") is None,
+    reason="prometheus-alertmanager is not installed (Debian package prometheus-alertmanager)",
+)
+def test_an_alertmanagers_alert_opens_an_incident_and_its_end_resolves_it(
+    vigil: tuple[Stack, str], tmp_path: Path
+) -> None:
+    stack, key = vigil
+    (tmp_path / "alertmanager.yml").write_text(
+        "route: {receiver: vigil, group_wait: 0s, group_interval: 1s}\n"
+        "receivers:\n  - name: vigil\n    webhook_configs:\n"
+        f"      - url: {stack.base_url}/api/v1/ingest/alertmanager\n"
+        f"        http_config: {{authorization: {{credentials: {key}}}}}\n"
+    )
+    session = stack.session(key)
+    policy = {"name": "slow", "condition": 'alert_firing{alertname="Slow"} > 0', "action": "restart", "mode": "observe"}
+    created = session.post(f"{stack.base_url}/api/v1/policies", json=policy | {"target": "web-*"}, timeout=10)
+    assert created.status_code == 201, created.text
+    port = free_port()
+    command = [
+        "prometheus-alertmanager",
+        f"--config.file={tmp_path / 'alertmanager.yml'}",
+        f"--storage.path={tmp_path / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]
+
+    def tell(**more: str) -> bool:
+        alert = {"labels": {"alertname": "Slow", "host": "web-07", "severity": "page"}, **more}
+        try:
+            return requests.post(f"http://127.0.0.1:{port}/api/v2/alerts", json=[alert], timeout=5).ok
+        except requests.ConnectionError:
+            return False
+
+    def statuses() -> list[str]:
+        answer = session.get(f"{stack.base_url}/api/v1/incidents", params={"policy": "slow"}, timeout=10)
+        return [incident["status"] for incident in answer.json()["incidents"]]
+
+    with _running(*command):
+        wait_until(tell, seconds=30, what="Alertmanager takes an alert")
+        wait_until(lambda: statuses() == ["open"], seconds=30, what="the alert opens an incident")
+        assert tell(endsAt=(datetime.now(UTC) - timedelta(seconds=1)).isoformat())  # noqa: TID251
+        wait_until(lambda: statuses() == ["resolved"], seconds=30, what="its end resolves the incident")
+    (series,) = _series(vigil, "alert_firing")
+    assert (series["target"], series["last_value"]) == ("web-07", 0)

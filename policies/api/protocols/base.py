@@ -26,6 +26,8 @@ from vigil.http import exceptions, query
 from vigil.http.views import ApiView
 from vigil.kernel.errors import VigilError, summary
 
+JSON = "application/json"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -71,7 +73,7 @@ class ProtocolView(ApiView):
 
     def answer_type(self, request: Request) -> str:
         """The content type of answers."""
-        return "application/json"
+        return JSON
 
     def refusal(self, request: Request, refusal: VigilError) -> Answer | None:
         """A refusal in the protocol's own words; None for Vigil's."""

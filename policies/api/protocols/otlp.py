@@ -48,7 +48,7 @@ class OtlpView(ProtocolView):
     def answer(self, decoded: Decoded, accepted: Accepted) -> Answer:
         if not decoded.rejected:
             return Answer(status=200, content=b"" if self._speaks_protobuf(self.request) else b"{}")
-        count = len(decoded.rejected)
+        count = len({item.index for item in decoded.rejected})
         said = f"Not stored: {summary(taking.errors(decoded.rejected, single=False))}"[:LONGEST_MESSAGE]
         if self._speaks_protobuf(self.request):
             partial = protobuf.varint_field(1, count) + protobuf.field(2, said.encode())

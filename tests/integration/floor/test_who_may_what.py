@@ -36,6 +36,7 @@ NEEDS = {
     "/api/v1/incidents/1/explain": {"GET": READ},
     "/api/v1/incidents/1/resolve": {"POST": WRITE},
     "/api/v1/ingest": {"POST": INGEST},
+    "/api/v1/ingest/alertmanager": {"POST": INGEST},
     "/api/v1/ingest/otlp/v1/metrics": {"POST": INGEST},
     "/api/v1/ingest/prometheus": {"POST": INGEST},
     "/api/v1/inhibitions": {"GET": READ, "POST": WRITE},

@@ -87,6 +87,26 @@ def _otlp_protobuf() -> bytes:
     return out.some(1, out.some(1, out.some(1, host)) + out.some(2, out.some(2, metric)))
 
 
+def alert(status: str = "firing", *, name: str = "HighLatency", host: str = "web-01", **more: Any) -> dict[str, Any]:
+    """An alert as Alertmanager tells it."""
+    return {
+        "status": status,
+        "labels": {"alertname": name, "host": host, "severity": "page"},
+        "annotations": {"summary": "it is slow"},
+        "startsAt": "2026-01-19T12:00:00.123Z",
+        "endsAt": "0001-01-01T00:00:00Z" if status == "firing" else "2026-01-19T12:30:00.5Z",
+        "generatorURL": "http://prometheus:9090/graph?g0.expr=x",
+        "fingerprint": "c0ffee",
+        **more,
+    }
+
+
+def notification(*alerts: dict[str, Any], **more: Any) -> bytes:
+    """A notification of Alertmanager's."""
+    told = {"version": "4", "groupKey": "{}:{}", "truncatedAlerts": 0, "status": "firing", "receiver": "vigil"}
+    return json.dumps(told | {"externalURL": "http://alertmanager:9093", "alerts": alerts} | more).encode()
+
+
 SENT = {
     "remote write 1.0": Sent(
         path="prometheus",
@@ -105,6 +125,13 @@ SENT = {
     "OTLP as JSON": Sent(path="otlp/v1/metrics", content_type="application/json", body=_otlp_json, status=200),
     "OTLP as protobuf": Sent(
         path="otlp/v1/metrics", content_type="application/x-protobuf", body=_otlp_protobuf, status=200
+    ),
+    "Alertmanager": Sent(
+        path="alertmanager",
+        content_type="application/json",
+        body=lambda: notification(alert()),
+        metric="alert_firing",
+        value=1.0,
     ),
 }
 """One good request of each protocol."""
