@@ -3,7 +3,7 @@
 from django.urls import URLPattern, re_path
 
 from policies.api import backtests, checks, explain, incidents, ingest, muting, policies
-from policies.api.protocols import alertmanager, otlp, prometheus
+from policies.api.protocols import alertmanager, influx, otlp, prometheus
 
 _NAME = r"(?P<name>[^/]+)"
 _ID = r"(?P<incident_id>[0-9]{1,18})"
@@ -13,6 +13,8 @@ urlpatterns: list[URLPattern] = [
     re_path(r"^ingest/prometheus/?$", prometheus.PrometheusView.as_view(), name="ingest-prometheus"),
     re_path(r"^ingest/otlp/v1/metrics/?$", otlp.OtlpView.as_view(), name="ingest-otlp"),
     re_path(r"^ingest/alertmanager/?$", alertmanager.AlertmanagerView.as_view(), name="ingest-alertmanager"),
+    re_path(r"^ingest/influx/write/?$", influx.InfluxView.as_view(), name="ingest-influx"),
+    re_path(r"^ingest/influx/api/v2/write/?$", influx.InfluxTwoView.as_view(), name="ingest-influx-2"),
     re_path(r"^policies/?$", policies.PoliciesView.as_view(), name="policies"),
     re_path(r"^policies/check/?$", checks.CheckView.as_view(), name="policies-check"),
     re_path(r"^policies/evaluate/?$", policies.EvaluateView.as_view(), name="policies-evaluate"),

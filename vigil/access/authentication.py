@@ -15,9 +15,11 @@ from vigil.kernel import clock
 
 REFUSED = "This key opens nothing here: it is unknown, revoked or expired. Make one with `manage.py create_key`."
 
+BEARER = frozenset({"bearer"})
+
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`Authorization: Bearer <api key>`, and nowhere else."""
+    """`Authorization: Bearer <api key>`, and nowhere else; a view may name more `key_schemes` than Bearer."""
 
     def authenticate(self, request: Request) -> tuple[Machine, Principal] | None:
         header = request.META.get("HTTP_AUTHORIZATION")
@@ -25,7 +27,8 @@ class ApiKeyAuthentication(BaseAuthentication):
             return None
         scheme, _, plain = header.partition(" ")
         at = clock.now()
-        known = keys.find(plain.strip(), at=at) if scheme.lower() == "bearer" else None
+        taken = getattr(request.parser_context["view"], "key_schemes", BEARER)
+        known = keys.find(plain.strip(), at=at) if scheme.lower() in taken else None
         if known is None:
             raise AuthenticationFailed(REFUSED)
         keys.note_use(known, at=at)

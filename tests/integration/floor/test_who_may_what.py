@@ -37,6 +37,8 @@ NEEDS = {
     "/api/v1/incidents/1/resolve": {"POST": WRITE},
     "/api/v1/ingest": {"POST": INGEST},
     "/api/v1/ingest/alertmanager": {"POST": INGEST},
+    "/api/v1/ingest/influx/api/v2/write": {"POST": INGEST},
+    "/api/v1/ingest/influx/write": {"POST": INGEST},
     "/api/v1/ingest/otlp/v1/metrics": {"POST": INGEST},
     "/api/v1/ingest/prometheus": {"POST": INGEST},
     "/api/v1/inhibitions": {"GET": READ, "POST": WRITE},

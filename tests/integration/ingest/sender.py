@@ -133,5 +133,17 @@ SENT = {
         metric="alert_firing",
         value=1.0,
     ),
+    "InfluxDB 1": Sent(
+        path="influx/write?db=telegraf&precision=ms",
+        content_type="text/plain; charset=utf-8",
+        body=lambda: f"cpu,host=web-01 usage=87.5 {now_ms()}\n".encode(),
+        status=204,
+    ),
+    "InfluxDB 2": Sent(
+        path="influx/api/v2/write?org=o&bucket=b",
+        content_type="text/plain; charset=utf-8",
+        body=lambda: f"cpu,host=web-01 usage=87.5 {time.time_ns()}\n".encode(),
+        status=204,
+    ),
 }
 """One good request of each protocol."""
