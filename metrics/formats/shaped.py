@@ -4,6 +4,7 @@ import msgspec
 
 from metrics.formats import documents
 from metrics.formats.reading import Unreadable
+from vigil.kernel.errors import FieldError
 
 
 def read[T](body: bytes, shape: type[T], *, what: str, most: int) -> T:
@@ -20,3 +21,11 @@ def read[T](body: bytes, shape: type[T], *, what: str, most: int) -> T:
         raise Unreadable(f"The body is JSON, but not {what}: {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Unreadable(f"The body is not JSON in UTF-8; send {what}.") from None
+
+
+def fit[T](item: object, shape: type[T], *, what: str) -> T | FieldError:
+    """One item of a document as `shape`, or what keeps it from being one."""
+    try:
+        return msgspec.convert(item, shape)
+    except (msgspec.ValidationError, OverflowError) as error:
+        return FieldError(path="", message=f"is not {what}: {error}")

@@ -3,7 +3,18 @@
 from django.urls import URLPattern, re_path
 
 from policies.api import backtests, checks, explain, incidents, ingest, muting, policies
-from policies.api.protocols import alertmanager, influx, otlp, prometheus
+from policies.api.protocols import (
+    agents,
+    alertmanager,
+    cloudevents,
+    exposition,
+    influx,
+    otlp,
+    prometheus,
+)
+from policies.api.protocols import (
+    checks as check_results,
+)
 
 _NAME = r"(?P<name>[^/]+)"
 _ID = r"(?P<incident_id>[0-9]{1,18})"
@@ -15,6 +26,12 @@ urlpatterns: list[URLPattern] = [
     re_path(r"^ingest/alertmanager/?$", alertmanager.AlertmanagerView.as_view(), name="ingest-alertmanager"),
     re_path(r"^ingest/influx/write/?$", influx.InfluxView.as_view(), name="ingest-influx"),
     re_path(r"^ingest/influx/api/v2/write/?$", influx.InfluxTwoView.as_view(), name="ingest-influx-2"),
+    re_path(r"^ingest/telegraf/?$", agents.TelegrafView.as_view(), name="ingest-telegraf"),
+    re_path(r"^ingest/collectd/?$", agents.CollectdView.as_view(), name="ingest-collectd"),
+    re_path(r"^ingest/agent/metrics/?$", agents.AgentView.as_view(), name="ingest-agent"),
+    re_path(r"^ingest/cloudevents/?$", cloudevents.CloudEventsView.as_view(), name="ingest-cloudevents"),
+    re_path(r"^ingest/exposition/?$", exposition.ExpositionView.as_view(), name="ingest-exposition"),
+    re_path(r"^ingest/checks/?$", check_results.ChecksView.as_view(), name="ingest-checks"),
     re_path(r"^policies/?$", policies.PoliciesView.as_view(), name="policies"),
     re_path(r"^policies/check/?$", checks.CheckView.as_view(), name="policies-check"),
     re_path(r"^policies/evaluate/?$", policies.EvaluateView.as_view(), name="policies-evaluate"),

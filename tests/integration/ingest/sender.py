@@ -25,6 +25,13 @@ class Sent:
     status: int = 201
     metric: str = "cpu_usage"
     value: float = 87.5
+    event: str = ""
+    """What it is called when it is an event; then it is no metric."""
+
+    @property
+    def condition(self) -> str:
+        """What it violates."""
+        return f"1 {self.event} events in 5m" if self.event else f"{self.metric} > {self.value - 1}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +114,19 @@ def notification(*alerts: dict[str, Any], **more: Any) -> bytes:
     return json.dumps(told | {"externalURL": "http://alertmanager:9093", "alerts": alerts} | more).encode()
 
 
+def _json(document: object) -> Callable[[], bytes]:
+    return lambda: json.dumps(document).encode()
+
+
+def _telegraf() -> bytes:
+    metric = {"name": "cpu", "fields": {"usage": 87.5}, "tags": {"host": "web-01"}, "timestamp": int(time.time())}  # noqa: TID251
+    return json.dumps({"metrics": [metric]}).encode()
+
+
+EVENT = {"specversion": "1.0", "id": "1", "source": "/ci", "type": "deploy.failed", "host": "web-01"}
+VALUES = {"host": "web-01", "plugin": "cpu", "type": "usage", "dsnames": ["value"], "values": [87.5]}
+
+
 SENT = {
     "remote write 1.0": Sent(
         path="prometheus",
@@ -144,6 +164,49 @@ SENT = {
         content_type="text/plain; charset=utf-8",
         body=lambda: f"cpu,host=web-01 usage=87.5 {time.time_ns()}\n".encode(),
         status=204,
+    ),
+    "Telegraf": Sent(path="telegraf", content_type="application/json", body=_telegraf),
+    "collectd": Sent(path="collectd", content_type="application/json", body=_json([VALUES])),
+    "the earlier agent": Sent(
+        path="agent/metrics",
+        content_type="application/json",
+        body=_json({"hostname": "web-01", "metrics": {"cpu_usage": 87.5}, "agent_version": "1.2.0"}),
+    ),
+    "a structured event": Sent(
+        path="cloudevents",
+        content_type="application/cloudevents+json",
+        body=_json(EVENT | {"data": {"commit": "ab12"}}),
+        event="deploy.failed",
+    ),
+    "a binary event": Sent(
+        path="cloudevents",
+        content_type="application/json",
+        body=_json({"commit": "ab12"}),
+        headers={f"ce-{name}": value for name, value in EVENT.items()},
+        event="deploy.failed",
+    ),
+    "a batch of events": Sent(
+        path="cloudevents",
+        content_type="application/cloudevents-batch+json",
+        body=_json([EVENT]),
+        event="deploy.failed",
+    ),
+    "exposition": Sent(
+        path="exposition?host=web-01", content_type="text/plain; version=0.0.4", body=lambda: b"cpu_usage 87.5\n"
+    ),
+    "a check as JSON": Sent(
+        path="checks",
+        content_type="application/json",
+        body=_json({"host": "web-01", "service": "disk", "state": 2, "output": "DISK CRITICAL"}),
+        metric="check_state",
+        value=2.0,
+    ),
+    "a check as a line": Sent(
+        path="checks",
+        content_type="text/plain",
+        body=lambda: b"web-01\tdisk\t2\tDISK CRITICAL\n",
+        metric="check_state",
+        value=2.0,
     ),
 }
 """One good request of each protocol."""

@@ -137,10 +137,10 @@ FLOODS += [
 
 @pytest.mark.parametrize("body", FLOODS, ids=range(len(FLOODS)))
 def test_a_flood_takes_little_time(body: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with contextlib.suppress(VigilError):
         decode(body)
-    assert time.monotonic() - started < 3
+    assert time.process_time() - started < 3
 
 
 @given(st.binary(max_size=100) | st.text(alphabet='ab,= \\"\n#1ietT.-', max_size=80).map(str.encode))

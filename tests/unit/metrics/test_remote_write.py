@@ -201,14 +201,14 @@ HOSTILE = {
 
 @pytest.mark.parametrize(("message", "form", "status"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_message_takes_little_time(message: bytes, form: Version, status: int | None) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     if status is None:
         assert decode(message, form).items == []
     else:
         with pytest.raises(Unreadable) as refused:
             decode(message, form)
         assert refused.value.status == status
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @given(st.binary(max_size=300), st.sampled_from(Version))

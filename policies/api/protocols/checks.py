@@ -1,0 +1,45 @@
+"""POST /ingest/checks: results of Nagios and Icinga checks."""
+
+from datetime import datetime
+
+from django.conf import settings
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from rest_framework.request import Request
+
+from metrics.formats import checks
+from metrics.formats.reading import Decoded
+from policies.api import taking
+from policies.api.protocols import base
+from policies.api.protocols.base import ProtocolView
+
+TAKEN = frozenset({checks.JSON, checks.LINES})
+
+
+@extend_schema_view(
+    post=extend_schema(
+        summary="Check results of Nagios and Icinga",
+        request={checks.JSON: OpenApiTypes.OBJECT, checks.LINES: OpenApiTypes.STR},
+        responses={201: OpenApiTypes.OBJECT},
+        examples=[
+            OpenApiExample(
+                "one result",
+                value={"host": "web-01", "service": "disk", "state": 2, "output": "DISK CRITICAL | /=95%;80;90"},
+                request_only=True,
+            )
+        ],
+    )
+)
+class ChecksView(ProtocolView):
+    """A monitoring system that runs checks, as a source of readings."""
+
+    protocol = "checks"
+
+    def decode(self, request: Request, body: bytes, at: datetime) -> Decoded:
+        media = base.media_type(request, TAKEN)
+        return checks.decode(
+            self.plain(request, body),
+            content_type=media,
+            span=taking.span(at),
+            max_items=settings.VIGIL_BATCH_MAX,
+        )
