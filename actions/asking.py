@@ -35,6 +35,7 @@ _OUTCOMES: Mapping[base.AnswerState, base.OutcomeKind] = {
     "running": "accepted",
     "done": "succeeded",
     "failed": "failed",
+    "cancelled": "failed",
 }
 
 
@@ -139,6 +140,8 @@ def _poll(doubt: _Doubt) -> bool:
             step = retry.Next(state=State.SUCCEEDED, reason="the remediator says it is done")
         case "failed":
             step = retry.Next(state=State.FAILED, reason="the remediator says it failed")
+        case "cancelled":
+            step = retry.after_cancellation(_rules(doubt, durable_keys=False))
         case "not_found":
             reason = "the remediator no longer knows what it accepted"
             step = retry.Next(state=State.UNKNOWN, reason=reason, wait=retry.ask_again_in(0))
@@ -170,11 +173,23 @@ def _ask(doubt: _Doubt) -> tuple[base.Answer, bool]:
         return base.Answer(state="cannot_say", message=error.detail), False
     try:
         until = time.monotonic() + ASK_SECONDS
-        answer = remediator.ask(str(doubt.row.uid), doubt.row.run_id, deadline_monotonic=until)
+        answer = _stopped(doubt, remediator, until=until) or remediator.ask(
+            str(doubt.row.uid), doubt.row.run_id, deadline_monotonic=until
+        )
     except Exception:
         logger.exception("actions.remediator.crashed", action_id=doubt.row.pk, remediator=remediator.kind)
         return _CANNOT_SAY, remediator.durable_keys
     return answer, remediator.durable_keys
+
+
+def _stopped(doubt: _Doubt, remediator: base.Remediator, *, until: float) -> base.Answer | None:
+    """Where a person wants work to stop that can be stopped, say so; the answer if that is the end of it."""
+    row = doubt.row
+    wanted = row.state == State.ACCEPTED and row.cancel_requested_at is not None and row.action_type.cancel
+    if not wanted or not isinstance(remediator, base.Cancels):
+        return None
+    answer = remediator.cancel(str(row.uid), row.run_id, deadline_monotonic=until)
+    return answer if answer.state in ("cancelled", "done", "failed") else None
 
 
 def _rules(doubt: _Doubt, durable_keys: bool) -> retry.Rules:

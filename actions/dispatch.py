@@ -431,7 +431,8 @@ def _stop(row: Action, because: transitions.Why, *, now: datetime) -> str:
         kind="action.cancel_requested",
         because=because,
         at=now,
-        values={"cancel_requested_at": now},
+        # Work that was taken on is asked about, and told to stop, at once rather than at its next question.
+        values={"cancel_requested_at": now, **({"run_after": now} if state == State.ACCEPTED else {})},
     )
     return "requested"
 

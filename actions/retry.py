@@ -9,7 +9,7 @@ from actions.states import State
 
 type Safety = Literal["natural", "idempotent_key", "at_most_once"]
 type OutcomeKind = Literal["succeeded", "failed", "accepted", "ambiguous"]
-type AnswerState = Literal["not_found", "running", "done", "failed", "cannot_say"]
+type AnswerState = Literal["not_found", "running", "done", "failed", "cancelled", "cannot_say"]
 
 FIRST_BACKOFF = timedelta(seconds=2)
 LONGEST_BACKOFF = timedelta(seconds=60)
@@ -85,6 +85,8 @@ def after_answer(answer: AnswerState, rules: Rules, *, asked: int, at: datetime,
             return Next(state=State.SUCCEEDED, reason="asked by key, the remediator says it is done")
         case "failed":
             return Next(state=State.FAILED, reason="asked by key, the remediator says it failed")
+        case "cancelled":
+            return after_cancellation(rules)
         case "not_found" | "cannot_say" if _repeatable(answer, rules):
             reason = "repeating it is safe" if answer == "cannot_say" else "the remediator never got it"
             return _again_or(State.FAILED, reason, None, rules, at=at, fraction=fraction)
@@ -95,6 +97,13 @@ def after_answer(answer: AnswerState, rules: Rules, *, asked: int, at: datetime,
             )
         case _:
             return _keep_asking(answer, asked=asked)
+
+
+def after_cancellation(rules: Rules) -> Next:
+    """Where an action goes whose remediator says that it was cancelled; if nobody here asked for that, it failed."""
+    if rules.cancel_requested:
+        return Next(state=State.CANCELLED, reason="the remediator stopped it as it was asked to")
+    return Next(state=State.FAILED, reason="the remediator says that it was cancelled there")
 
 
 def after_silence(rules: Rules, *, handed_over: bool, at: datetime, fraction: float) -> Next:

@@ -63,7 +63,7 @@ MOVES: Mapping[State, frozenset[State]] = {
             State.CANCELLED,
         }
     ),
-    State.ACCEPTED: frozenset({State.SUCCEEDED, State.FAILED, State.UNKNOWN, State.NEEDS_HUMAN}),
+    State.ACCEPTED: frozenset({State.SUCCEEDED, State.FAILED, State.UNKNOWN, State.NEEDS_HUMAN, State.CANCELLED}),
     State.UNKNOWN: frozenset(
         {State.SUCCEEDED, State.FAILED, State.ACCEPTED, State.RETRY_WAIT, State.NEEDS_HUMAN, State.CANCELLED}
     ),

@@ -12,6 +12,8 @@ from vigil.kernel.errors import VigilError
 SUCCEEDED = frozenset({"success", "succeeded", "completed"})
 FAILED = frozenset({"failed", "error"})
 RUNNING = frozenset({"running", "accepted", "pending"})
+CANCELLED = frozenset({"cancelled"})
+"""Of a run that was stopped because it was asked to; no answer to a call."""
 REFUSALS = frozenset({"stale_fence", "deadline_passed"})
 """Codes of a refusal that are error classes of their own."""
 
@@ -171,6 +173,8 @@ def _state(status: int, word: str) -> base.AnswerState:
         return "running"
     if word == "done" or word in SUCCEEDED:
         return "done"
+    if word in CANCELLED:
+        return "cancelled"
     return "failed" if word in FAILED else "cannot_say"
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -25,7 +25,7 @@ DETAILS_LIMIT_BYTES = 4 * 1024
 MESSAGE_LIMIT_BYTES = 500
 
 type OutcomeKind = Literal["succeeded", "failed", "accepted", "ambiguous"]
-type AnswerState = Literal["not_found", "running", "done", "failed", "cannot_say"]
+type AnswerState = Literal["not_found", "running", "done", "failed", "cancelled", "cannot_say"]
 type Commands = Mapping[str, object]
 """The allow-list of executables: name -> absolute path, or name -> {"path": ..., "sha256": ...}."""
 
@@ -125,6 +125,14 @@ class Remediator(Protocol):
 
     def ask(self, uid: str, run_id: str, *, deadline_monotonic: float) -> Answer:
         """What became of the call with the key `uid`."""
+
+
+@runtime_checkable
+class Cancels(Protocol):
+    """A remediator that can be asked to stop a run. It raises nothing for what the outside does either."""
+
+    def cancel(self, uid: str, run_id: str, *, deadline_monotonic: float) -> Answer:
+        """Stop the call with the key `uid`: `cancelled`, how it had ended before, or anything else for "not yet"."""
 
 
 class Maker(Protocol):

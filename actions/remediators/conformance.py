@@ -445,7 +445,7 @@ def line(result: Check) -> str:
     """A result as people read it: what was seen and, where a rule is broken, what it asks for."""
     word = "kept  " if result.passed else "BROKEN" if result.must else "advice"
     asks = "" if result.passed else f" The rule: {result.rule}"
-    return f"{word}  {result.name}: {result.sentence}{'' if result.passed else '.'}{asks}"
+    return f"{word}  {result.name}: {result.sentence.rstrip('.')}{'' if result.passed else '.'}{asks}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

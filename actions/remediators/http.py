@@ -69,6 +69,18 @@ class HttpRemediator:
         )
         return answers.answer(exchange, uid=uid, run_id=run_id, strict=self.strict)
 
+    def cancel(self, uid: str, run_id: str, *, deadline_monotonic: float) -> base.Answer:
+        """One POST to `{url}/runs/{uid}/cancel`."""
+        exchange = transport.exchange(
+            method="POST",
+            url=cancel_url(self.url, uid=uid),
+            headers=ask_headers(uid, at=clock.now(), secret=self.secret, what="cancel"),
+            body=b"",
+            deadline_monotonic=deadline_monotonic,
+            ca_file=self.ca_file,
+        )
+        return answers.answer(exchange, uid=uid, run_id=run_id, strict=self.strict)
+
 
 def call_headers(call: base.Call, *, body: bytes, secret: str) -> dict[str, str]:
     """The headers that go with `body`; signed when there is a secret."""
@@ -83,14 +95,19 @@ def call_headers(call: base.Call, *, body: bytes, secret: str) -> dict[str, str]
     }
 
 
-def ask_headers(uid: str, *, at: datetime, secret: str) -> dict[str, str]:
-    """The signature of a question. It has no body, so the message id carries the key it is about."""
-    return signing.headers(secret=secret, message_id=f"{uid}-ask-{uuid.uuid4().hex}", at=at, body=b"")
+def ask_headers(uid: str, *, at: datetime, secret: str, what: Literal["ask", "cancel"] = "ask") -> dict[str, str]:
+    """The signature of a question or a cancellation. It has no body, so the message id carries the key it is about."""
+    return signing.headers(secret=secret, message_id=f"{uid}-{what}-{uuid.uuid4().hex}", at=at, body=b"")
 
 
 def ask_url(url: str, *, uid: str) -> str:
     """Where a remediator tells what became of a key."""
     return f"{url.rstrip('/')}/runs/{quote(uid, safe='')}"
+
+
+def cancel_url(url: str, *, uid: str) -> str:
+    """Where a remediator is asked to stop a run."""
+    return f"{ask_url(url, uid=uid)}/cancel"
 
 
 def make(*, config: Mapping[str, object], secret: str, commands: base.Commands) -> base.Remediator:

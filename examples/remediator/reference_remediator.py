@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -254,6 +254,7 @@ class Remediator:
         self._actions, self._memory, self._secret = actions, memory, secret
         self._cap, self._answer_within, self._latency, self._journal = cap, answer_within, latency, journal
         self._workers = ThreadPoolExecutor(max_workers=workers)
+        self._waiting: dict[str, Future[Reply]] = {}
 
     def post(self, headers: Mapping[str, str], body: bytes) -> Reply:
         """Carry a call out once, however often it comes. The order of these checks matters.
@@ -276,7 +277,9 @@ class Remediator:
             if now > call.deadline:
                 raise Refused(409, "deadline_passed", "The deadline has passed; nothing was done.", **call.echo())
             if self._memory.begin(call, now, self._cap):
-                return self._answer(call, self._workers.submit(self._act, call))
+                run = self._waiting[call.key] = self._workers.submit(self._act, call)
+                run.add_done_callback(lambda _: self._waiting.pop(call.key, None))
+                return self._answer(call, run)
             earlier = self._memory.find(call.key)
         if earlier is None:
             raise Refused(409, "busy", "The same call has just failed; try again.", retryable=True, **call.echo())
@@ -291,14 +294,27 @@ class Remediator:
         if earlier is None:
             return Reply(status=404, body={"status": "not_found", "key": key, "message": "This key was never begun."})
         _, state, reply = earlier
-        status = 200 if state in {"done", "failed"} else reply.status
+        status = 200 if state in {"done", "failed", "cancelled"} else reply.status
         return Reply(
             status=status, body={**reply.body, "status": reply.body["status"] if state == "unknown" else state}
         )
 
+    def cancel(self, headers: Mapping[str, str], key: str) -> Reply:
+        """Stop a run, if it has not begun: these functions cannot be interrupted. Otherwise, how it stands."""
+        if self._secret:
+            check_signature(self._secret, headers, b"", time.time())
+            check_key(key, headers)
+        run = self._waiting.get(key)
+        if run is not None and run.cancel():
+            said = {"status": "failed", "message": "It was stopped before it began; nothing was done.", "key": key}
+            self._memory.end(key, "cancelled", Reply(status=200, body=said))
+        return self.get(headers, key)
+
     def _answer(self, call: Call, run: "Future[Reply]") -> Reply:
         try:
             return run.result(timeout=self._answer_within)
+        except CancelledError:
+            return Reply(status=200, body={"status": "failed", "message": "It was cancelled.", **call.echo()})
         except NotYet:
             return Reply(status=202, body={"status": "running", "run_id": call.key, **call.echo()})
 
@@ -359,12 +375,16 @@ class Handler(BaseHTTPRequestHandler):
     remediator: Remediator
 
     def do_POST(self) -> None:
-        """A call."""
+        """A call, or the wish to stop one."""
         length = self.headers.get("Content-Length") or ""
         if not length.isdigit() or int(length) > BODY_LIMIT_BYTES:
             self._send(Reply(status=413, body={"status": "failed", "message": "At most 64 KiB, with a length."}))
             return
         body = self.rfile.read(int(length))
+        _, found, key = self.path.partition("/runs/")
+        if found and key.endswith("/cancel"):
+            self._reply(lambda: self.remediator.cancel(self._own_headers(), unquote(key.removesuffix("/cancel"))))
+            return
         self._reply(lambda: self.remediator.post(self._own_headers(), body))
 
     def do_GET(self) -> None:

@@ -45,6 +45,11 @@ def ask(url: str, key: str, *, secret: str = reference.SECRET) -> requests.Respo
     return requests.get(http.ask_url(url, uid=key), headers=headers, timeout=10)
 
 
+def cancel(url: str, key: str, *, secret: str = reference.SECRET) -> requests.Response:
+    headers = http.ask_headers(key, at=clock.now(), secret=secret, what="cancel")
+    return requests.post(http.cancel_url(url, uid=key), headers=headers, timeout=10)
+
+
 def complaints(path: str, verb: str, answer: requests.Response) -> list[str]:
     """What the document says against an answer."""
     told = DOCUMENT["paths"][path][verb]["responses"]
@@ -89,7 +94,7 @@ def test_the_words_are_those_that_vigil_understands() -> None:
     assert set(SCHEMAS["Ended"]["allOf"][2]["properties"]["status"]["enum"]) == answers.SUCCEEDED | answers.FAILED
     assert set(SCHEMAS["Begun"]["allOf"][2]["properties"]["status"]["enum"]) == answers.RUNNING
     run = set(SCHEMAS["Run"]["allOf"][2]["properties"]["status"]["enum"])
-    assert run == answers.SUCCEEDED | answers.FAILED | answers.RUNNING | {"not_found", "done"}
+    assert run == answers.SUCCEEDED | answers.FAILED | answers.RUNNING | answers.CANCELLED | {"not_found", "done"}
     assert set(SCHEMAS["Report"]["properties"]["status"]["enum"]) == answers.SUCCEEDED | answers.FAILED
 
 
@@ -141,5 +146,8 @@ def test_a_long_run_is_answered_as_it_says(tmp_path: Path) -> None:
     )
     with reference.served(remediator) as url:
         begun, asked = post(url, call(uid="a")), ask(url, "a")
+        answers_ = [cancel(url, "a"), cancel(url, "z"), cancel(url, "a", secret="")]
     assert (begun.status_code, asked.status_code) == (202, 202)
     assert complaints("/", "post", begun) == complaints("/runs/{key}", "get", asked) == []
+    assert [one.status_code for one in answers_] == [202, 404, 401]
+    assert [complaints("/runs/{key}/cancel", "post", one) for one in answers_] == [[], [], []]

@@ -270,3 +270,35 @@ def test_without_a_secret_it_serves_and_warns(tmp_path: Path) -> None:
         unsigned = registry.build(kind="http", config={"url": url, "contract": "strict"})
         outcome = unsigned.call(call(uid="a"), deadline_monotonic=time.monotonic() + 5)
     assert outcome.kind == "succeeded"
+
+
+def test_what_has_not_begun_can_be_stopped_and_says_so_from_then_on(tmp_path: Path) -> None:
+    """One worker: the second call waits for it, and is stopped while it waits."""
+    ran: list[str] = []
+    hold = threading.Event()
+
+    def act(target: str, params: dict[str, Any]) -> None:
+        ran.append(target)
+        hold.wait(10)
+
+    remediator = r.Remediator(
+        actions={"restart": act},
+        memory=r.Memory(str(tmp_path / "m.sqlite3")),
+        secret=reference.SECRET,
+        answer_within=0.05,
+        workers=1,
+    )
+    with reference.served(remediator) as url:
+        assert [send(url, call(uid=uid, target=uid)).kind for uid in ("a", "b")] == ["accepted", "accepted"]
+        until = time.monotonic() + 5
+        http = client(url)
+        assert isinstance(http, base.Cancels)
+        assert [http.cancel(uid, "", deadline_monotonic=until).state for uid in ("a", "b", "z")] == [
+            "running",
+            "cancelled",
+            "not_found",
+        ]
+        hold.set()
+        assert (ask(url, "b"), ran) == ("cancelled", ["a"])
+        again = send(url, call(uid="b", target="b", attempt=2))
+        assert (again.kind, again.retryable) == ("failed", False)

@@ -51,6 +51,18 @@ class Fake:
 
 
 @dataclass(slots=True, kw_only=True)
+class Stoppable(Fake):
+    """One that can be asked to stop a run."""
+
+    stops: list[base.Answer] = field(default_factory=lambda: [base.Answer(state="cancelled", message="stopped")])
+    stopped: list[str] = field(default_factory=list)
+
+    def cancel(self, uid: str, run_id: str, *, deadline_monotonic: float) -> base.Answer:
+        self.stopped.append(uid)
+        return self.stops.pop(0) if len(self.stops) > 1 else self.stops[0]
+
+
+@dataclass(slots=True, kw_only=True)
 class Gate:
     """Says whether actions are still wanted."""
 
@@ -98,6 +110,13 @@ def reset() -> tuple[Fake, Gate]:
     """A fresh remediator and a fresh gate."""
     _stage.fake, _stage.gate = Fake(), Gate()
     return _stage.fake, _stage.gate
+
+
+def stoppable() -> Stoppable:
+    """From now on the remediator of the running test is one that can stop runs."""
+    found = Stoppable(outcomes=[ACCEPTED], answers=[base.Answer(state="running")])
+    _stage.fake = found
+    return found
 
 
 def current() -> tuple[Fake, Gate]:

@@ -22,7 +22,7 @@ from vigil.kernel import clock
 TARGETS = ["web-01", "web-02"]
 KINDS = ["scale-up", "restart"]
 OUTCOMES = [fakes.DONE, fakes.ACCEPTED, fakes.REFUSED, fakes.SAID_NO, fakes.TIMEOUT]
-ANSWERS = ["not_found", "running", "done", "failed", "cannot_say"]
+ANSWERS = ["not_found", "running", "done", "failed", "cancelled", "cannot_say"]
 
 
 class Life(RuleBasedStateMachine):

@@ -15,7 +15,7 @@ AT = datetime(2026, 1, 19, 12, 0, tzinfo=UTC)
 RULES = Rules(safety="natural", attempt_no=1, max_attempts=3, deadline=AT + timedelta(minutes=15))
 SAFETIES: list[Safety] = ["natural", "idempotent_key", "at_most_once"]
 OUTCOMES: list[OutcomeKind] = ["succeeded", "failed", "accepted", "ambiguous"]
-ANSWERS: list[AnswerState] = ["not_found", "running", "done", "failed", "cannot_say"]
+ANSWERS: list[AnswerState] = ["not_found", "running", "done", "failed", "cancelled", "cannot_say"]
 
 outcomes = st.builds(
     Result,
@@ -241,3 +241,10 @@ def test_every_answer_leads_on_or_asks_again(answer: AnswerState, rules: Rules, 
     step = retry.after_answer(answer, rules, asked=asked, at=AT, fraction=fraction)
     assert step.state == State.UNKNOWN or may_move(State.UNKNOWN, step.state)
     assert step.state != State.UNKNOWN or asked < retry.MAX_ASKS
+
+
+@pytest.mark.parametrize(("requested", "state"), [(True, State.CANCELLED), (False, State.FAILED)])
+def test_what_was_stopped_there_is_cancelled_if_that_was_asked_for(requested: bool, state: State) -> None:
+    rules = replace(RULES, cancel_requested=requested)
+    assert retry.after_cancellation(rules).state == state
+    assert retry.after_answer("cancelled", rules, asked=1, at=AT, fraction=0.5).state == state

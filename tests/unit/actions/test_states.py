@@ -32,6 +32,7 @@ LEGAL = {
     (State.ACCEPTED, State.FAILED),
     (State.ACCEPTED, State.UNKNOWN),
     (State.ACCEPTED, State.NEEDS_HUMAN),
+    (State.ACCEPTED, State.CANCELLED),
     (State.UNKNOWN, State.SUCCEEDED),
     (State.UNKNOWN, State.FAILED),
     (State.UNKNOWN, State.ACCEPTED),
