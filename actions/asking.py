@@ -120,9 +120,10 @@ def _settle_unknown(doubt: _Doubt) -> bool:
 
 def _settle_unreported(doubt: _Doubt, durable_keys: bool) -> bool:
     """Of a task that was fetched, or would have been: no question helps."""
+    fetched = doubt.attempt.worker.startswith(pull.WORKER)  # or called, when its remediator was of another kind
     step = retry.after_silence(
         _rules(doubt, durable_keys),
-        handed_over=doubt.attempt.outcome != "",
+        handed_over=not fetched or doubt.attempt.outcome != "",
         at=doubt.now,
         fraction=_fraction(),
     )

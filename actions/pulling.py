@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Literal
 
 import structlog
+from django.db import Error
 from django.db.models import Q, QuerySet
 
 from actions import execution, line, retry, settling, storable, transitions
@@ -120,7 +121,13 @@ def fetch(*, remediator_id: str, limit: int, caller: Principal) -> list[Task]:
     for action_id in list(_due(mine, caller).values_list("id", flat=True)[: limit + _LOOK_BEYOND]):
         if len(tasks) >= limit or time.monotonic() >= until:
             break
-        task = _handed(action_id, _worker(remediator_id))
+        try:
+            task = _handed(action_id, _worker(remediator_id))
+        except Error as error:  # what was handed over before must leave: nobody else will get it
+            if not tasks:
+                raise
+            logger.error("actions.tasks.cut_short", handed=len(tasks), error=str(error))
+            break
         if task is not None:
             tasks.append(task)
     return tasks
@@ -173,7 +180,7 @@ def _handed(action_id: int, worker: str) -> Task | None:
 
 
 def _worker(remediator_id: str) -> str:
-    return f"{pull.KIND}:{remediator_id}"
+    return f"{pull.WORKER}{remediator_id}"
 
 
 def _find(result: Result, mine: Sequence[int], caller: Principal) -> int:

@@ -14,6 +14,9 @@ from actions.remediators import base
 
 KIND = "pull"
 
+WORKER = f"{KIND}/"
+"""So begin the names of those that fetch, in leases and attempts; a worker's begins with its host, which has no /."""
+
 GATHER_SECONDS = 3.0
 """How long one answer may take to be gathered: with what comes before, its tasks leave within the switch's 5 s."""
 

@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 
 from actions import control, dispatch, execution, fsck, line, queries, reaper
-from actions.claims import NotClaimed
+from actions.claims import Claimed, Intent, NotClaimed, claim, intend
 from actions.guards import GateAnswer
 from actions.models import Action, ActionType, Attempt, Remediator
 from tests.integration.actions import fakes, make
@@ -113,7 +114,7 @@ def test_what_was_fetched_is_accepted_with_its_attempt_and_in_no_other_answer(ed
     assert len(fetch(edge)) == 1
     assert fetch(edge, "edge-2") == []
     attempt = attempt_of(action.id)
-    assert (attempt.worker, attempt.outcome, attempt.first_byte_at is not None) == ("pull:edge-1", "accepted", True)
+    assert (attempt.worker, attempt.outcome, attempt.first_byte_at is not None) == ("pull/edge-1", "accepted", True)
     assert make.story(action.id) == ["ready", "leased", "executing", "accepted"]
     sound()
 
@@ -343,10 +344,8 @@ def test_a_late_result_is_kept_and_moves_nothing(edge: Client) -> None:
 
 def test_one_whose_handing_over_died_was_never_sent(edge: Client) -> None:
     """The web process was killed between INTENT and its answer: nothing left, so even a restart is safe to begin."""
-    from actions.claims import Claimed, Intent, claim, intend
-
     action = make.ordered(kind="restart")
-    lease = claim(action_id=action.id, worker="pull:edge-1", fetched=True)
+    lease = claim(action_id=action.id, worker="pull/edge-1", fetched=True)
     assert isinstance(lease, Claimed)
     assert isinstance(intend(lease), Intent)
     make.lease_over(action.id)
@@ -357,6 +356,36 @@ def test_one_whose_handing_over_died_was_never_sent(edge: Client) -> None:
     make.due_now(action.id)
     assert len(fetch(edge)) == 1
     sound()
+
+
+def test_what_a_worker_may_have_sent_is_not_begun_again_because_its_remediator_fetches_by_now(
+    edge: Client, pulled: Remediator
+) -> None:
+    Remediator.objects.filter(pk=pulled.pk).update(kind="log", config={})
+    action = make.ordered(kind="restart")
+    assert isinstance(intend(make.leased(action.id)), Intent)
+    make.lease_over(action.id)
+    Remediator.objects.filter(pk=pulled.pk).update(kind="pull", config={"keys": ["edge-key"]})
+    reaper.run(at=clock.now())
+    make.due_now(action.id)
+    reaper.ask(at=clock.now())
+    assert make.state(action.id) == "needs_human"
+
+
+def test_what_was_handed_over_leaves_even_when_the_database_goes_away(
+    edge: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for target in ("a", "b"):
+        make.by_hand(target=target)
+    run = execution.run
+
+    def once(**how: Any) -> execution.Ran:
+        if Attempt.objects.exists():
+            raise OperationalError("the database is away")
+        return run(**how)
+
+    monkeypatch.setattr(execution, "run", once)
+    assert [task["resource"] for task in fetch(edge)] == ["a"]
 
 
 @pytest.mark.django_db(transaction=True)
