@@ -1,5 +1,6 @@
 """Dry runs: the same engine on given or stored data. Nothing is stored, ordered or counted."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +27,17 @@ class Outlook:
     def would_order(self) -> bool:
         """Violated, and the policy may act."""
         return self.verdict.violated and self.rule.mode == "auto"
+
+    @property
+    def filled_in(self) -> str:
+        """What its placeholders come to now, for people; "" while nothing is wrong, and without any."""
+        step = self.rule.document.steps[0]
+        if not self.verdict.violated or not rendering.is_filled_in(step.params):
+            return ""
+        try:
+            return f"{step.action} with {json.dumps(self.params(), ensure_ascii=False)}"
+        except rendering.UnableToRender as error:
+            return f"{step.action} would not be ordered: {error}"
 
     def params(self) -> dict[str, object]:
         """The first step's parameters as an order would have them; UnableToRender says why there would be none."""

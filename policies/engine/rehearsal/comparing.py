@@ -1,5 +1,6 @@
 """What a test expected against what happened, difference by difference."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -100,19 +101,25 @@ def _same(wanted: ExpectedAction, deed: Deed) -> bool:
         (wanted.action, wanted.target) == (deed.action, deed.target)
         and wanted.policy in (None, deed.policy)
         and wanted.at in (None, deed.ordered_at - MIDNIGHT)
+        and wanted.params in (None, deed.params)
     )
 
 
 def _wish(one: ExpectedAction) -> str:
     by = "" if one.policy is None else f" by {one.policy}"
     at = "" if one.at is None else f" at {when(one.at)}"
-    return f"{one.action} on {one.target}{by}{at}"
+    return f"{one.action} on {one.target}{by}{at}{_with(one.params)}"
 
 
 def _told(deed: Deed, wanted: ExpectedAction | None) -> str:
     by = "" if wanted is not None and wanted.policy is None else f" by {deed.policy}"
     at = "" if wanted is not None and wanted.at is None else f" at {when(deed.ordered_at - MIDNIGHT)}"
-    return f"{deed.action} on {deed.target}{by}{at}"
+    params = None if wanted is None or wanted.params is None else deed.params
+    return f"{deed.action} on {deed.target}{by}{at}{_with(params)}"
+
+
+def _with(params: Mapping[str, object] | None) -> str:
+    return "" if params is None else f" with {json.dumps(params, sort_keys=True)}"
 
 
 def _why(wanted: ExpectedAction | None, deed: Deed | None, picture: Snapshot) -> str:

@@ -101,6 +101,7 @@ class _ActionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     target: Name
     policy: Name | None = None
     at: str | None = None
+    params: dict[str, object] | None = None
 
 
 class _HoldBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -250,7 +251,7 @@ class _Reader:
         if body is None:
             return None
         at = None if body.at is None else self._length(body.at, _at(path, "at"))
-        return ExpectedAction(action=body.action, target=body.target, policy=body.policy, at=at)
+        return ExpectedAction(action=body.action, target=body.target, policy=body.policy, at=at, params=body.params)
 
     def _hold(self, raw: object, path: str) -> ExpectedHold | None:
         body = self.shaped(raw, _HoldBody, path)

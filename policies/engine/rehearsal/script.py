@@ -51,6 +51,8 @@ class ExpectedAction:
     target: str
     policy: str | None = None
     at: timedelta | None = None
+    params: Mapping[str, object] | None = None
+    """Filled in; None: whatever they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

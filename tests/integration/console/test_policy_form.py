@@ -225,6 +225,14 @@ def test_a_draft_is_tried_on_stored_data_without_a_trace(as_role: SignIn) -> Non
     assert not Incident.objects.exists()
 
 
+def test_trying_a_draft_shows_its_placeholders_filled_in(as_role: SignIn) -> None:
+    scene.send("cpu_percent", 97, "web-01")
+    draft = FORM | {"action": "custom", "params": '{"host": "{{ target }}"}'}
+    draft |= {"aggregate": "", "window": "", "hold_for": "", "recover": ""}
+    page = as_role("editor").post(reverse("admin:policies_policy_preview"), draft).content.decode()
+    assert "custom with {&quot;host&quot;: &quot;web-01&quot;}" in page
+
+
 def test_trying_a_wrong_draft_says_what_is_wrong(as_role: SignIn) -> None:
     page = (
         as_role("editor").post(reverse("admin:policies_policy_preview"), FORM | {"threshold": "high"}).content.decode()

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from actions import dispatch, execution, queries
-from policies import backtest, preview
+from policies import backtest, explaining, preview
 from policies.api import backtests, shapes
 from policies.documents import UnableToReadPolicy
 from policies.models import Decision
@@ -147,3 +147,10 @@ def test_an_order_by_hand_is_taken_at_its_word(at: datetime) -> None:
     )
     assert isinstance(answer, dispatch.Ordered)
     assert answer.action.params == {"format": "{{ target }}"}
+
+
+def test_explaining_tells_what_is_missing_as_a_gate(at: datetime) -> None:
+    cast.policy(action="custom", params={"where": "{{ tags.region }}"})
+    cast.post(92, at=at)
+    found = explaining.of_pair(policy_name="high-cpu-alert", target="web-01", now=at + SECOND)
+    assert [gate.name for gate in found.gates or () if not gate.passed] == ["params"]

@@ -76,6 +76,13 @@ tests:
             "high-cpu: cpu 95 > 90",
         ),
         (
+            "[{at: 3m, actions: [{action: scale-up, target: a, params: {replicas: 3}}]}]",
+            "action 1",
+            'scale-up on a with {"replicas": 3}',
+            "scale-up on a with {}",
+            "high-cpu: cpu 95 > 90",
+        ),
+        (
             "[{at: 2m, held: [{policy: high-cpu, target: a, guard: cooldown}]}]",
             "held",
             "high-cpu on a: cooldown",
