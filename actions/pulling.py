@@ -213,41 +213,46 @@ def _record(action_id: int, result: Result) -> Recorded:
     tries = Attempt.objects.filter(action_id=action_id, worker=_worker(result.remediator_id))
     attempt = tries.order_by("-number")[0]
     meaning = _MEANINGS[result.status]
-    said = text.sentence(result.error_message)
-    told = Recorded(action_id=action_id, message=f"The remediator reports {meaning.said}.")
     if attempt.outcome not in ("", "accepted"):
-        if (attempt.outcome, attempt.error_class) != (meaning.outcome, meaning.error_class):
-            raise Contradiction(
-                f"Task {result.task_id} was reported before, with another result; the first one stands. Action "
-                f"{action_id} is {row.state.replace('_', ' ')}: settle it in the console if that is wrong."
-            )
-        return told
-    if attempt.outcome == "" and row.state == State.EXECUTING and row.attempt_no == attempt.number:
-        raise NotYet(f"Task {result.task_id} is being handed over at this moment: report again.", retry_after=2)
-    now = database_now()
-    settles = row.attempt_no == attempt.number and row.state in SETTLED_BY_REPORT
-    _keep(attempt, result, meaning, said, late=not settles, now=now)
-    if settles:
-        _settle(row, attempt, meaning, said, actor=f"remediator:{result.remediator_id}", now=now)
+        _refuse_contradiction(row, attempt, meaning)
     else:
-        logger.warning(
-            "actions.result.late",
-            action_id=row.pk,
-            state=row.state,
-            outcome=meaning.outcome,
-            reason="it was given up before the report came: the report is kept and moves nothing",
+        _take(row, attempt, result, meaning)
+    return Recorded(action_id=action_id, message=f"The remediator reports {meaning.said}.")
+
+
+def _refuse_contradiction(row: Action, attempt: Attempt, meaning: _Meaning) -> None:
+    if (attempt.outcome, attempt.error_class) != (meaning.outcome, meaning.error_class):
+        raise Contradiction(
+            f"Task {row.uid} was reported before, with another result; the first one stands. Action {row.pk} is "
+            f"{row.state.replace('_', ' ')}: settle it in the console if that is wrong."
         )
-    return told
 
 
-def _keep(attempt: Attempt, result: Result, meaning: _Meaning, said: str, *, late: bool, now: datetime) -> None:
+def _take(row: Action, attempt: Attempt, result: Result, meaning: _Meaning) -> None:
+    """Keep the first result of an attempt, and let it settle the action if that still waits for it."""
+    present = row.attempt_no == attempt.number
+    if present and row.state == State.EXECUTING:
+        raise NotYet(f"Task {row.uid} is being handed over at this moment: report again.", retry_after=2)
+    now = database_now()
+    said = text.sentence(result.error_message)
+    settles = present and row.state in SETTLED_BY_REPORT
     Attempt.objects.filter(pk=attempt.pk).update(
         outcome=meaning.outcome,
         error_class=meaning.error_class,
-        late=late,
+        late=not settles,
         finished_at=now,
         message=said or f"The remediator reports {meaning.said}.",
         details=storable.details(text.details(dict(result.details))),
+    )
+    if settles:
+        _settle(row, attempt, meaning, said, actor=f"remediator:{result.remediator_id}", now=now)
+        return
+    logger.warning(
+        "actions.result.late",
+        action_id=row.pk,
+        state=row.state,
+        outcome=meaning.outcome,
+        reason="it was given up before the report came: the report is kept and moves nothing",
     )
 
 
