@@ -1,6 +1,6 @@
 # Every verb only calls scripts/vigil, which works without make as well. Arguments: make run ARGS="--port 9000"
 
-.PHONY: help setup demo run test unit check fmt bench bench-sweep lock
+.PHONY: help setup demo run test unit check fmt bench bench-actions bench-sweep lock
 
 help:
 	@scripts/vigil help
@@ -28,6 +28,9 @@ fmt:
 
 bench:
 	@scripts/vigil bench $(ARGS)
+
+bench-actions:
+	@scripts/vigil bench-actions $(ARGS)
 
 bench-sweep:
 	@scripts/vigil bench-sweep $(ARGS)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from benchmarks import act, ingest, sweep
 from benchmarks.report import Figure, show
 
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"ingest": ingest.run, "act": act.run, "sweep": sweep.run}
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"ingest": ingest.run, "actions": act.run, "sweep": sweep.run}
 
 
 def main() -> int:

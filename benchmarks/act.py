@@ -1,56 +1,174 @@
-"""From a reading to the remediator's door, on an idle Vigil."""
+"""Actions: how many a second, and how soon after the reading that asks for one. On both databases."""
 
+import itertools
+import json
+import secrets
+import subprocess
+import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any, cast
 
 import requests
 
+from benchmarks import noop
 from benchmarks.report import Figure, percentile
-from benchmarks.scene import running
-from tests.servers.ledger import Ledger
+from benchmarks.scene import Load, running
+from tests.servers import postgres
+from tests.servers.stack import ROOT, Stack
 
-TURNS = 40
+COUNT = 500
+TURNS = 100
+PROCESSES = 4
+LOAD_CONNECTIONS = 2
+POLICY = {
+    "name": "bench",
+    "severity": "info",
+    "target": "web-*",
+    "auto_remediate": True,
+    "condition": "cpu_usage > 90",
+    "action": "restart",
+    "rate": {"count": 1_000, "per": "10m"},
+}
+
+
+class Stub:
+    """The remediator's process, and what it told."""
+
+    def __init__(self) -> None:
+        """Start it."""
+        self._process = subprocess.Popen([sys.executable, "-m", "benchmarks.stub"], cwd=ROOT, stdout=subprocess.PIPE)
+        self._told = cast("IO[bytes]", self._process.stdout)
+        self.url = f"http://127.0.0.1:{int(self._told.readline())}/"
+        self.called_at: dict[str, float] = {}
+        """Target and the monotonic second of its last call."""
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.wait(10)
+
+    def _listen(self) -> None:
+        for line in self._told:
+            target, at = line.decode().split()
+            self.called_at[target] = float(at)
 
 
 def run() -> list[Figure]:
-    """Post a bad reading on a fresh target, and wait for the call."""
-    with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(Path(folder) / "ledger.jsonl", latency=0.0)
+    """First Celery alone, then Vigil with each database."""
+    peer = noop.per_second(2_000, processes=PROCESSES)
+    figures = [Figure(what=f"Celery alone, a task that does nothing, {PROCESSES} processes", value=peer, unit="/s")]
+    with tempfile.TemporaryDirectory(prefix="vigil-bench-") as temporary:
+        server = postgres.start(Path(temporary) / "postgres")
         try:
-            with running(REMEDIATOR_URL=ledger.url) as stack:
-                waits = _measure(stack.session(stack.create_key("bench")), stack.base_url, ledger)
+            for database in ("PostgreSQL", "SQLite"):
+                url = server.create_database(f"act_{secrets.token_hex(4)}") if database == "PostgreSQL" else ""
+                figures += _measure(database, url, peer=peer)
         finally:
-            ledger.stop()
-    return [
-        Figure(what="reading accepted to remediator called, idle, p50", value=percentile(waits, 0.5), unit="ms"),
-        Figure(what="reading accepted to remediator called, idle, p99", value=percentile(waits, 0.99), unit="ms"),
-    ]
+            server.stop()
+    return figures
 
 
-def _measure(vigil: requests.Session, base_url: str, ledger: Ledger) -> list[float]:
-    policy = {
-        "name": "bench",
-        "severity": "info",
-        "target": "web-*",
-        "auto_remediate": True,
-        "condition": "cpu_usage > 90",
-        "action": "scale-up",
-        "params": {"replicas": 2},
-        "rate": {"count": 1_000, "per": "10m"},
-    }
-    vigil.post(f"{base_url}/api/v1/policies", json=policy, timeout=10).raise_for_status()
-    time.sleep(2)
+def _measure(database: str, url: str, *, peer: float) -> list[Figure]:
+    stub = Stub()
+    try:
+        # Whole fleets do not go bad at once here, but it looks like it.
+        with running(REMEDIATOR_URL=stub.url, DATABASE_URL=url, VIGIL_COMMON_CAUSE_PERCENT="100") as stack:
+            told = _throughput(stack)
+            figures = [_of_throughput(database, told, peer)]
+            key = stack.create_key("bench")
+            vigil = stack.session(key)
+            vigil.post(f"{stack.base_url}/api/v1/policies", json=POLICY, timeout=10).raise_for_status()
+            time.sleep(2)
+            names = itertools.count()
+            figures += _of_latency(database, "idle", _waits(stack, vigil, stub, names))
+            with _load(stack, key) as load:
+                waits = _waits(stack, vigil, stub, names)
+            return figures + _of_latency(database, f"{len(load.seconds) / load.lasted:,.0f} other readings/s", waits)
+    finally:
+        stub.stop()
+
+
+def _throughput(stack: Stack) -> dict[str, Any]:
+    env = {**stack.environment, "DJANGO_SETTINGS_MODULE": "vigil.settings", "VIGIL_LOG_LEVEL": "ERROR"}
+    env["REDIS_URL"] = f"unix://{stack.data_dir}/run/valkey.sock?db=0"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.acting", str(COUNT)], cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr[-2_000:])
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def _of_throughput(database: str, told: dict[str, Any], peer: float) -> Figure:
+    rate = told["count"] / told["seconds"]
+    return Figure(
+        what=f"actions, claim to result, {PROCESSES} processes, {database} "
+        f"({told['queries']} statements and {told['commits']} commits each)",
+        value=rate,
+        unit="/s",
+        beside=f"Celery alone: {peer:,.0f}/s",
+        ratio=rate / peer,
+    )
+
+
+def _waits(stack: Stack, vigil: requests.Session, stub: Stub, names: Iterator[int]) -> list[float]:
+    """Milliseconds from a bad reading's answer until the remediator was called, each on a fresh target."""
     waits = []
-    for turn in range(TURNS):
-        seen = len(ledger.effects)
-        reading = {"name": "cpu_usage", "value": 99, "tags": {"host": f"web-{turn}"}}
-        vigil.post(f"{base_url}/api/v1/ingest", json=reading, timeout=10).raise_for_status()
+    for _ in range(TURNS):
+        target = f"web-{next(names)}"
+        reading = {"name": "cpu_usage", "value": 99, "tags": {"host": target}}
+        vigil.post(f"{stack.base_url}/api/v1/ingest", json=reading, timeout=10).raise_for_status()
         accepted = time.monotonic()
-        while len(ledger.effects) == seen:
+        while target not in stub.called_at:
             if time.monotonic() - accepted > 20:
                 raise SystemExit("the remediator was not called within 20 s")
             time.sleep(0.0005)
-        waits.append((ledger.effects[-1].began - accepted) * 1000)
-        time.sleep(0.1)
+        waits.append((stub.called_at[target] - accepted) * 1000)
+        vigil.post(f"{stack.base_url}/api/v1/ingest", json={**reading, "value": 10}, timeout=10).raise_for_status()
+        time.sleep(0.05)
     return waits
+
+
+class _Timed(Load):
+    lasted: float = 1.0
+
+
+@contextmanager
+def _load(stack: Stack, key: str) -> Iterator[_Timed]:
+    """Healthy readings, as fast as the connections let them."""
+    load = _Timed(stack, key=key)
+    reading = {"name": "cpu_usage", "value": 50, "tags": {"host": "quiet-1"}}
+    stop = threading.Event()
+    began = time.monotonic()
+
+    def keep_on() -> None:
+        while not stop.is_set():
+            load.run("POST", "/api/v1/ingest", reading, connections=LOAD_CONNECTIONS, seconds=1.0)
+
+    thread = threading.Thread(target=keep_on)
+    thread.start()
+    time.sleep(1)
+    try:
+        yield load
+    finally:
+        stop.set()
+        thread.join()
+        load.lasted = time.monotonic() - began
+
+
+def _of_latency(database: str, when: str, waits: list[float]) -> list[Figure]:
+    return [
+        Figure(
+            what=f"reading accepted to remediator called, {database}, {when}, p{percent}",
+            value=percentile(waits, percent / 100),
+            unit="ms",
+        )
+        for percent in (50, 99)
+    ]

@@ -34,7 +34,8 @@ class Stack:
         self.lines: list[str] = []
         """What it printed, line by line."""
         self.process: subprocess.Popen[str] | None = None
-        self._env = self._environment(env or {})
+        self.environment = self._environment(env or {})
+        """What every process of it is given."""
         self._reader: threading.Thread | None = None
 
     @property
@@ -54,7 +55,7 @@ class Stack:
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
-            env=self._env,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -87,7 +88,7 @@ class Stack:
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
-            env=self._env,
+            env=self.environment,
             capture_output=True,
             text=True,
             check=check,
