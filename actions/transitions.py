@@ -1,18 +1,20 @@
 """The one writer of an action's state: a conditional update whose row count is checked, and its audit entry with it."""
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from actions import signals
 from actions.models import Action
 from actions.states import LEASE_HELD, TERMINAL, State, may_move, status_of
 from vigil.audit import entries
+from vigil.audit.models import Entry
 from vigil.kernel import context
 from vigil.telemetry import metrics
 
@@ -40,6 +42,14 @@ def born(row: Action, *, because: Why, at: datetime) -> None:
     _tell(row, origin="", kind=f"action.{row.state}", because=because, at=at)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A move that was made: the action as it is now, and its newest entry in the audit."""
+
+    row: Action
+    entry: Entry
+
+
 def move(
     *,
     action_id: int,
@@ -54,6 +64,29 @@ def move(
 
     `at` is the database's time. `values` are further columns to set.
     """
+    made = step(action_id=action_id, origin=origin, goal=goal, because=because, at=at, where=where, values=values)
+    return made is not None
+
+
+def step(
+    *,
+    action_id: int,
+    origin: State,
+    goal: State,
+    because: Why,
+    at: datetime,
+    where: Q = ANYWHERE,
+    values: Mapping[str, object] | None = None,
+    rows: QuerySet[Action] | None = None,
+    held: Action | None = None,
+    previous: Entry | None = None,
+) -> Step | None:
+    """The same, and what came of it; None: somebody was faster.
+
+    `rows` says how to read the action afterwards. It is not read when the caller has it as it is: `held` is a row that
+    nobody else can have changed, because it is locked, or because it is taken only if it is still at the same step.
+    `previous` is its newest entry in the audit, where the caller wrote that.
+    """
     if not may_move(origin, goal):
         raise ValueError(f"An action never goes from {origin} to {goal}.")
     changes: dict[str, object] = {"state": goal.value, "state_seq": F("state_seq") + 1, **(values or {})}
@@ -61,11 +94,26 @@ def move(
         changes |= {"lease_owner": None, "lease_expires_at": None}
     if goal in TERMINAL:
         changes["finished_at"] = at
+    if held is not None:
+        where = where & Q(state_seq=held.state_seq)
     if not _swap(action_id, origin, where, changes):
-        return False
-    row = Action.objects.get(pk=action_id)
-    _tell(row, origin=origin.value, kind=f"action.{goal.value}", because=because, at=at)
-    return True
+        return None
+    if held is not None:
+        row = _changed(held, changes)
+    else:
+        row = (Action.objects.all() if rows is None else rows).get(pk=action_id)
+    entry = _tell(row, origin=origin.value, kind=f"action.{goal.value}", because=because, at=at, previous=previous)
+    return Step(row=row, entry=entry)
+
+
+def _changed(held: Action, changes: Mapping[str, object]) -> Action:
+    """The row as the database has it now. A column that only the database can work out needs `rows` instead."""
+    row = copy(held)
+    for name, value in {**changes, "state_seq": held.state_seq + 1}.items():
+        if hasattr(value, "resolve_expression"):
+            raise TypeError(f"{name} is worked out by the database: read the action again.")
+        setattr(row, name, value)
+    return row
 
 
 def remark(
@@ -91,13 +139,14 @@ def _swap(action_id: int, origin: State, where: Q, changes: Mapping[str, object]
     return Action.objects.filter(where, pk=action_id, state=origin.value).update(**changes) == 1
 
 
-def _tell(row: Action, *, origin: str, kind: str, because: Why, at: datetime) -> None:
-    _audit(row, origin=origin, kind=kind, because=because, at=at)
+def _tell(row: Action, *, origin: str, kind: str, because: Why, at: datetime, previous: Entry | None = None) -> Entry:
+    entry = _audit(row, origin=origin, kind=kind, because=because, at=at, previous=previous)
     transaction.on_commit(partial(_announce, row, origin, kind, because), robust=True)
+    return entry
 
 
-def _audit(row: Action, *, origin: str, kind: str, because: Why, at: datetime) -> None:
-    entries.write(
+def _audit(row: Action, *, origin: str, kind: str, because: Why, at: datetime, previous: Entry | None = None) -> Entry:
+    return entries.write(
         kind=kind,
         subject=row.subject,
         actor=because.actor,
@@ -108,6 +157,7 @@ def _audit(row: Action, *, origin: str, kind: str, because: Why, at: datetime) -
         seq=row.state_seq,
         at=at,
         request_id=context.request_id() or row.request_id,
+        previous=previous,
     )
 
 

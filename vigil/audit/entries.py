@@ -27,15 +27,20 @@ def write(
     seq: int | None = None,
     at: datetime | None = None,
     request_id: str | None = None,
+    previous: Entry | None = None,
 ) -> Entry:
     """Append one entry in the caller's transaction.
+
+    `previous` is the subject's newest committed entry as far as the caller knows; with it and a `seq` that follows it
+    there is nothing to look up, as no step can be between two numbers.
 
     `seq` is the subject's own step counter where it has one; None continues the subject's chain. Two writers of one
     step meet at the unique constraint: the loser gets an IntegrityError and its transaction is gone, as it should be.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("An audit entry belongs into the transaction of the change it tells of.")
-    previous = Entry.objects.filter(subject=subject).order_by("-seq").only("seq", "digest").first()
+    if previous is None or seq is None or (previous.subject, previous.seq) != (subject, seq - 1):
+        previous = Entry.objects.filter(subject=subject).order_by("-seq").only("seq", "digest").first()
     entry = Entry(
         subject=subject,
         seq=seq if seq is not None else (previous.seq + 1 if previous else 1),

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections, transaction
+from django.db.models import DateTimeField, Func
 from django.utils.dateparse import parse_datetime
 
 RETRY_FOR_SECONDS = 2.0
@@ -100,6 +101,21 @@ def _joined(values: Collection[str] | Collection[int]) -> str | None:
         return None
     together = _APART.join(cast("Collection[str]", values))
     return together if together and together.count(_APART) == len(values) - 1 else None
+
+
+class DatabaseNow(Func):
+    """The same clock as an expression, for a statement that goes there anyway."""
+
+    output_field = DateTimeField()
+    arity = 0
+
+    def as_postgresql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, tuple[str | int, ...]]:
+        """The time of the statement, not of the transaction's beginning."""
+        return "clock_timestamp()", ()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, tuple[str | int, ...]]:
+        """As the columns keep their times."""
+        return "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')", ()
 
 
 def _worth_another_try(error: Error) -> bool:
