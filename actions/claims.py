@@ -14,6 +14,7 @@ from actions import budgets, control, guards, line, transitions
 from actions.models import Action, Attempt, TargetGuard, with_remediators
 from actions.remediators import pull, registry
 from actions.states import CLAIMABLE, State
+from vigil.audit.models import Entry
 from vigil.kernel import failpoints
 from vigil.kernel.database import database_now, tx
 
@@ -32,6 +33,8 @@ class Claimed:
     token: int
     """The fence of this claim: only its holder may go on."""
     worker: str
+    entry: Entry
+    """Its newest entry in the audit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,8 @@ class Intent:
     claim: Claimed
     row: Action
     attempt: Attempt
+    entry: Entry
+    """Its newest entry in the audit."""
     now: datetime
     asked_monotonic: float
     """When the switch and the deadline were looked at, by time.monotonic()."""
@@ -64,13 +69,19 @@ class _Lost(Exception):
     """Ends the claim's transaction without a trace."""
 
 
-def claim(*, action_id: int, worker: str, fetched: bool = False) -> Claimed | NotClaimed:
+def read(action_id: int) -> Action | None:
+    """The action as a worker needs it; what has become of it since is found out when it is claimed."""
+    return with_remediators(Action.objects.filter(pk=action_id)).first()
+
+
+def claim(*, action_id: int, worker: str, fetched: bool = False, row: Action | None = None) -> Claimed | NotClaimed:
     """Take the action for 25 s if it is due, first in its line, known here, and every cap has room.
 
-    What a remediator of kind pull does is claimed by itself alone, when it has `fetched` the action.
+    What a remediator of kind pull does is claimed by itself alone, when it has `fetched` the action. `row` is the
+    action as it was just `read`: it is taken only if it is still at that step.
     """
     try:
-        claimed = tx(lambda: _claim(action_id, worker, fetched=fetched))
+        claimed = tx(lambda: _claim(row or read(action_id), worker, fetched=fetched))
     except _Lost as lost:
         return NotClaimed(reason=str(lost))
     except IntegrityError:
@@ -91,23 +102,24 @@ def drop(claimed: Claimed, *, goal: State, reason: str) -> Dropped:
     return tx(lambda: _drop(claimed, goal=goal, reason=reason))
 
 
-def _claim(action_id: int, worker: str, *, fetched: bool) -> Claimed:
-    row = _claimable(action_id, fetched=fetched)
-    answer = guards.kill_switch(control.state().switch)
+def _claim(found: Action | None, worker: str, *, fetched: bool) -> Claimed:
+    row = _claimable(found, fetched=fetched)
+    # The lease counts from before any wait for a lock: so does the time limit of the worker that it must outlive.
+    control_state, now = control.state_and_time()
+    answer = guards.kill_switch(control_state.switch)
     if isinstance(answer, guards.Hold):
         raise _Lost(answer.reason)
     load = budgets.Load(kind=row.action_type_id, policy_name=row.policy_name, group=row.concurrency_group)
-    room = budgets.room_to_start(load, action_id=row.pk, now=database_now())
+    room = budgets.room_to_start(load, action_id=row.pk, now=now)
     if not isinstance(room, guards.Allow):
         raise _Lost(room.reason)
     token = _next_fence(row.target)
-    _take(row, token=token, worker=worker)
+    entry = _take(row, token=token, worker=worker, now=now)
     failpoints.hit("claim.before_commit")
-    return Claimed(action_id=row.pk, token=token, worker=worker)
+    return Claimed(action_id=row.pk, token=token, worker=worker, entry=entry)
 
 
-def _claimable(action_id: int, *, fetched: bool) -> Action:
-    row = with_remediators(Action.objects.filter(pk=action_id)).first()
+def _claimable(row: Action | None, *, fetched: bool) -> Action:
     if row is None:
         raise _Lost("there is no such action")
     if row.state not in CLAIMABLE:
@@ -124,22 +136,23 @@ def _claimable(action_id: int, *, fetched: bool) -> Action:
 
 def _next_fence(target: str) -> int:
     """Raise the target's fence. On PostgreSQL the row's lock makes claims of one target come one by one."""
-    budgets.lock_target(target)
-    TargetGuard.objects.filter(target=target).update(fence=F("fence") + 1)
+    guard = TargetGuard.objects.filter(target=target)
+    if not guard.update(fence=F("fence") + 1):
+        budgets.lock_target(target)
+        guard.update(fence=F("fence") + 1)
     return TargetGuard.objects.values_list("fence", flat=True).get(target=target)
 
 
-def _take(row: Action, *, token: int, worker: str) -> None:
-    now = database_now()
+def _take(row: Action, *, token: int, worker: str, now: datetime) -> Entry:
     still_due = Q(
         line.unobstructed(),
-        state_seq=row.state_seq,
         run_after__lte=Now(),
         deadline__gt=Now(),
         cancel_requested_at__isnull=True,
     )
-    taken = transitions.move(
+    taken = transitions.step(
         action_id=row.pk,
+        held=row,
         origin=State(row.state),
         goal=State.LEASED,
         because=transitions.why(actor=f"worker:{worker}", reason="claimed", token=token),
@@ -147,19 +160,21 @@ def _take(row: Action, *, token: int, worker: str) -> None:
         where=still_due,
         values={"lease_owner": worker, "lease_token": token, "lease_expires_at": now + LEASE},
     )
-    if not taken:
+    if taken is None:
         raise _Lost("it is not due, not first in its line, or somebody was faster")
+    return taken.entry
 
 
 def _intend(claimed: Claimed) -> Intent | Dropped:
     asked = time.monotonic()
-    now = database_now()
-    switch = guards.kill_switch(control.state().switch)
+    control_state, now = control.state_and_time()
+    switch = guards.kill_switch(control_state.switch)
     if isinstance(switch, guards.Hold):
         return _drop(claimed, goal=State.READY, reason=switch.reason)
-    if not _begin(claimed, now=now):
+    begun = _begin(claimed, now=now)
+    if begun is None:
         return _say_why_not(claimed, now=now)
-    row = with_remediators(Action.objects.all()).get(pk=claimed.action_id)
+    row = begun.row
     attempt = Attempt.objects.create(
         action_id=row.pk,
         number=row.attempt_no,
@@ -169,14 +184,16 @@ def _intend(claimed: Claimed) -> Intent | Dropped:
         intent_at=now,
     )
     failpoints.hit("intent.before_commit")
-    return Intent(claim=claimed, row=row, attempt=attempt, now=now, asked_monotonic=asked)
+    return Intent(claim=claimed, row=row, attempt=attempt, entry=begun.entry, now=now, asked_monotonic=asked)
 
 
-def _begin(claimed: Claimed, *, now: datetime) -> bool:
+def _begin(claimed: Claimed, *, now: datetime) -> transitions.Step | None:
     mine = Q(lease_token=claimed.token, lease_owner=claimed.worker, lease_expires_at__gt=Now())
     wanted = Q(cancel_requested_at__isnull=True, deadline__gt=Now(), attempt_no__lt=F("max_attempts"))
-    return transitions.move(
+    return transitions.step(
         action_id=claimed.action_id,
+        rows=with_remediators(Action.objects.all()),
+        previous=claimed.entry,
         origin=State.LEASED,
         goal=State.EXECUTING,
         because=transitions.why(actor=f"worker:{claimed.worker}", reason="about to call", token=claimed.token),

@@ -12,13 +12,13 @@ from django.db import Error, InterfaceError, OperationalError, connection
 from django.db.models import Q
 
 from actions import line, retry, settling, storable, transitions
-from actions.claims import Dropped, Intent, NotClaimed, claim, drop, intend
+from actions.claims import Dropped, Intent, NotClaimed, claim, drop, intend, read
 from actions.guards import GateAnswer
 from actions.models import Action, Attempt
 from actions.remediators import base, registry
 from actions.states import State
 from vigil.kernel import context, failpoints, plugins
-from vigil.kernel.database import database_now, tx
+from vigil.kernel.database import DatabaseNow, database_now, tx
 from vigil.telemetry import metrics
 
 logger = structlog.get_logger(__name__)
@@ -46,9 +46,12 @@ def run(*, action_id: int, worker: str, fetched: bool = False) -> Ran:
     `fetched`: the worker is a remediator that fetches what it does.
     """
     started = time.monotonic()
-    ordered_under = Action.objects.filter(pk=action_id).values_list("request_id", flat=True).first()
-    with context.bind(request_id=ordered_under or context.request_id()):
-        answer = _run(action_id, worker, fetched=fetched, started=started)
+    row = read(action_id)
+    if row is None:
+        answer: Ran = NotClaimed(reason="there is no such action")
+    else:
+        with context.bind(request_id=row.request_id or context.request_id()):
+            answer = _run(row, worker, fetched=fetched, started=started)
     if isinstance(answer, NotClaimed):
         logger.debug("actions.claim.declined", action_id=action_id, reason=answer.reason)
     return answer
@@ -79,12 +82,12 @@ def build(row: Action) -> base.Remediator:
     )
 
 
-def _run(action_id: int, worker: str, *, fetched: bool, started: float) -> Ran:
-    claimed = claim(action_id=action_id, worker=worker, fetched=fetched)
+def _run(row: Action, worker: str, *, fetched: bool, started: float) -> Ran:
+    claimed = claim(action_id=row.pk, worker=worker, fetched=fetched, row=row)
     if isinstance(claimed, NotClaimed):
         return claimed
     intent_started = time.monotonic()
-    gate = _gate(Action.objects.get(pk=action_id), at=database_now())
+    gate = _gate(row)
     if gate is None:
         reason = "the gate failed, so nobody can tell whether it is still wanted"
         return drop(claimed, goal=State.READY, reason=reason)
@@ -98,7 +101,7 @@ def _run(action_id: int, worker: str, *, fetched: bool, started: float) -> Ran:
     return intent
 
 
-def _gate(row: Action, *, at: datetime) -> GateAnswer | None:
+def _gate(row: Action) -> GateAnswer | None:
     """Whether fresh data still wants the action; None when that cannot be told, and then nothing is sent."""
     if row.by_hand:
         return GateAnswer(wanted=True, reason="ordered by hand")
@@ -112,7 +115,7 @@ def _gate(row: Action, *, at: datetime) -> GateAnswer | None:
             policy_name=row.policy_name,
             target=row.target,
             kind=row.action_type_id,
-            at=at,
+            at=database_now(),
         )
     except Exception:
         logger.exception("actions.gate.failed", action_id=row.pk, reason="nobody can tell whether it is still wanted")
@@ -190,8 +193,9 @@ def _result(intent: Intent, outcome: base.Outcome, *, durable_keys: bool) -> Non
 
 
 def _store(intent: Intent, outcome: base.Outcome, *, durable_keys: bool, fraction: float) -> None:
-    now = database_now()
-    row = Action.objects.select_for_update(of=("self",)).select_related("action_type").get(pk=intent.row.pk)
+    locked = Action.objects.select_for_update(of=("self",)).annotate(read_at=DatabaseNow())
+    row = locked.select_related("action_type").get(pk=intent.row.pk)
+    now = row.read_at
     mine = row.state == State.EXECUTING and row.lease_token == intent.claim.token
     _keep(intent.attempt, outcome, late=not mine, now=now)
     if mine:
@@ -221,8 +225,10 @@ def _settle(
         http_status=outcome.http_status,
         error_class=outcome.error_class,
     )
-    transitions.move(
+    transitions.step(
         action_id=row.pk,
+        held=row,
+        previous=intent.entry,
         origin=State.EXECUTING,
         goal=step.state,
         because=because,
