@@ -123,11 +123,16 @@ def _settle_unreported(doubt: _Doubt, durable_keys: bool) -> bool:
     fetched = doubt.attempt.worker.startswith(pull.WORKER)  # or called, when its remediator was of another kind
     step = retry.after_silence(
         _rules(doubt, durable_keys),
-        handed_over=not fetched or doubt.attempt.outcome != "",
+        handed_over=not fetched or _ever_left(doubt.row),
         at=doubt.now,
         fraction=_fraction(),
     )
     return _go(doubt, step, message=doubt.attempt.message if doubt.attempt.outcome == "ambiguous" else step.reason)
+
+
+def _ever_left(row: Action) -> bool:
+    """Whether this attempt or one before it reached anybody: the one before may still be at work."""
+    return Attempt.objects.filter(action_id=row.pk, first_byte_at__isnull=False).exists()
 
 
 def _poll(doubt: _Doubt) -> bool:
