@@ -2,9 +2,10 @@
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import batched
 
 import msgspec
 from django.db import connection
@@ -16,6 +17,8 @@ from vigil.kernel.errors import FieldError, Invalid, VigilError
 ANSWER_WITHIN = timedelta(seconds=30)
 """How long a stored batch may wait for its answer; after that whoever was to give it has died."""
 _ONCE = "once"
+_AT_ONCE = 500
+"""Marks a statement."""
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -96,9 +99,16 @@ def first_time(marks: Collection[str], *, actor: str, at: datetime) -> set[str]:
     One that comes again stays claimed for as long as it comes at least once a day.
     """
     by_key = {_once_key(mark): mark for mark in marks}
+    new: set[str] = set()
     # Sorted: two requests with the same marks then wait in a line, not for each other.
-    values = [part for key in sorted(by_key) for part in (actor, key, _ONCE, rows.stamp(at), 1, b"")]
-    places = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(by_key))
+    for keys in batched(sorted(by_key), _AT_ONCE):
+        new |= _claimed(keys, actor=actor, at=at)
+    return {by_key[key] for key in new}
+
+
+def _claimed(keys: Sequence[str], *, actor: str, at: datetime) -> set[str]:
+    values = [part for key in keys for part in (actor, key, _ONCE, rows.stamp(at), 1, b"")]
+    places = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(keys))
     sql = f"""
         INSERT INTO metrics_ingestreceipt (actor, key, digest, created_at, stored, content)
         VALUES {places} ON CONFLICT (actor, key) DO NOTHING RETURNING key
@@ -106,10 +116,10 @@ def first_time(marks: Collection[str], *, actor: str, at: datetime) -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         new = {row[0] for row in cursor.fetchall()}
-    again = by_key.keys() - new
+    again = set(keys) - new
     if again:
         IngestReceipt.objects.filter(actor=actor, key__in=again).update(created_at=at)
-    return {by_key[key] for key in new}
+    return new
 
 
 def _once_key(mark: str) -> str:

@@ -3,12 +3,12 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from pytest_django import Settings
 
-from metrics import ingest
-from metrics.formats.reading import Reading
-from metrics.models import Sample
+from metrics import ingest, retention
+from metrics.formats.reading import EventReading, Reading
+from metrics.models import Event, Sample
 from tests.integration.metrics.cast import NOON
 from vigil.kernel.errors import Invalid
 
@@ -114,3 +114,42 @@ def test_fifty_copies_at_once_are_stored_once() -> None:
         thread.join()
     assert (outcomes.count("stored"), outcomes.count("conflict")) == (1, 19)
     assert Sample.objects.count() == 1
+
+
+def happen(*marks: str, hours: float = 0, actor: str = "key:agent-1") -> int:
+    """Events that say what tells them apart; how many of them are new."""
+    at = NOON + timedelta(hours=hours)
+    happened = [EventReading("deploy", "info", {"host": "a"}, {}, None, mark) for mark in marks]
+    return len(ingest.store(readings=happened, at=at, actor=actor).events)
+
+
+def test_an_event_with_a_mark_of_its_own_is_stored_once() -> None:
+    assert [happen("a", "b", "a"), happen("b", "c"), happen("a", "b", "c")] == [2, 1, 0]
+    assert Event.objects.count() == 3
+
+
+def test_events_without_a_mark_are_all_stored() -> None:
+    assert [happen("", ""), happen("")] == [2, 1]
+
+
+def test_a_mark_is_its_senders_own() -> None:
+    assert [happen("a"), happen("a", actor="key:agent-2")] == [1, 1]
+
+
+def test_a_mark_that_comes_again_within_a_day_is_kept_another_day() -> None:
+    counts = []
+    for hours in (0, 20, 40, 80):
+        retention.prune(at=NOON + timedelta(hours=hours))
+        counts.append(happen("a", hours=hours))
+    assert counts == [1, 0, 0, 1]
+
+
+def test_many_marks_are_claimed_in_parts() -> None:
+    marks = [str(number) for number in range(1_200)]
+    assert [happen(*marks), happen(*marks, "one more")] == [1_200, 1]
+
+
+def test_a_batch_that_fails_claims_no_mark() -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ingest.store(readings=[EventReading("", once="a")], at=NOON, actor="key:agent-1")
+    assert happen("a") == 1
