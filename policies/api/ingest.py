@@ -26,6 +26,7 @@ class IngestView(ApiView):
     """Readings in; what Vigil saw in them and does about it, out."""
 
     required_scopes = {"POST": scopes.INGEST}
+    requests_per_minute = "VIGIL_INGEST_REQUESTS_PER_MINUTE"
 
     @extend_schema(
         summary="Store metrics or events and evaluate policies at once",

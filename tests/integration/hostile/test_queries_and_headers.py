@@ -310,6 +310,14 @@ def test_a_throttled_caller_is_told_when_to_come_back(door: Door, settings: Lazy
     assert refused(answers[-1], 429)["code"] == "throttled"
 
 
+def test_ingest_has_a_limit_of_its_own(door: Door, settings: LazySettings) -> None:
+    settings.VIGIL_REQUESTS_PER_MINUTE, settings.VIGIL_INGEST_REQUESTS_PER_MINUTE = 1, 10**7
+    agent = doors.of("ingest", name="busy")
+    assert {agent.send("POST", INGEST, b"{").status for _ in range(12)} == {400}
+    settings.VIGIL_REQUESTS_PER_MINUTE, settings.VIGIL_INGEST_REQUESTS_PER_MINUTE = 10**7, 1
+    assert [agent.send("POST", INGEST, b"{").status for _ in range(12)][-1] == 429
+
+
 @pytest.mark.parametrize("credential", ["", "Bearer vgl_00000000_x_00000000"])
 def test_strangers_are_throttled_by_their_address(door: Door, settings: LazySettings, credential: str) -> None:
     """S10: guessing keys is limited too."""
