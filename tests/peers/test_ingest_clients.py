@@ -24,6 +24,11 @@ from tests.servers.stack import Stack, launcher
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(240)]
 
 
+def _needs(program: str, *, package: str) -> pytest.MarkDecorator:
+    reason = f"{program} is not installed (Debian package {package})"
+    return pytest.mark.skipif(shutil.which(program) is None, reason=reason)
+
+
 @pytest.fixture(scope="module")
 def vigil() -> Iterator[tuple[Stack, str]]:
     """A running Vigil, and a key for it."""
@@ -135,10 +140,7 @@ def test_opentelemetrys_own_exporter_is_understood(
     assert (of_host["shop.latency_bucket", "5"], of_host["shop.latency_bucket", "+Inf"]) == (1, 2)
 
 
-@pytest.mark.skipif(
-    shutil.which("prometheus-alertmanager") is None,
-    reason="prometheus-alertmanager is not installed (Debian package prometheus-alertmanager)",
-)
+@_needs("prometheus-alertmanager", package="prometheus-alertmanager")
 def test_an_alertmanagers_alert_opens_an_incident_and_its_end_resolves_it(
     vigil: tuple[Stack, str], tmp_path: Path
 ) -> None:
@@ -180,3 +182,20 @@ def test_an_alertmanagers_alert_opens_an_incident_and_its_end_resolves_it(
         wait_until(lambda: statuses() == ["resolved"], seconds=30, what="its end resolves the incident")
     (series,) = _series(vigil, "alert_firing")
     assert (series["target"], series["last_value"]) == ("web-07", 0)
+
+
+@_needs("collectd", package="collectd-core")
+def test_collectds_values_arrive(vigil: tuple[Stack, str], tmp_path: Path) -> None:
+    stack, key = vigil
+    (tmp_path / "collectd.conf").write_text(
+        f'BaseDir "{tmp_path}"\nPIDFile "{tmp_path / "collectd.pid"}"\nHostname "web-08"\nInterval 1\n'
+        "LoadPlugin load\nLoadPlugin memory\nLoadPlugin write_http\n"
+        f'<Plugin write_http>\n  <Node "vigil">\n    URL "{stack.base_url}/api/v1/ingest/collectd"\n'
+        f'    Format "JSON"\n    BufferSize 4096\n    Header "Authorization: Bearer {key}"\n  </Node>\n</Plugin>\n'
+    )
+    with _running("collectd", "-f", "-C", str(tmp_path / "collectd.conf")):
+        wait_until(lambda: len(_series(vigil, "memory")) > 1, seconds=60, what="collectd's values arrive")
+    (load,) = _series(vigil, "load_shortterm")
+    assert (load["target"], load["tags"]) == ("web-08", {"host": "web-08"})
+    memory = {one["tags"]["type_instance"]: one["last_value"] for one in _series(vigil, "memory")}
+    assert memory["used"] > 0
