@@ -211,7 +211,7 @@ PATHS += [
 ]
 PATHS += [
     "/API/V1/INGEST",
-    "/api/v1/ingest/prometheus",
+    "/api/v1/ingest/graphite",
     "/api/v1/ingest.json",
     "/var/logs/web.log",
     "/api/v1/policies/a/b/c",
