@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.servers import hostile
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
@@ -28,9 +30,15 @@ class Effect:
 class Ledger:
     """An HTTP remediator on a free port of loopback. `mode_of(target)` says how to behave: see `MODES`."""
 
-    MODES = ("good", "slow", "error", "garbage", "hang", "reset")
+    MODES = ("good", "slow", "error", "garbage", "hang", "reset", "accept", *hostile.ANSWERS)
 
-    def __init__(self, log: Path, *, latency: float = 0.05, mode_of: Callable[[str, int], str] | None = None) -> None:
+    def __init__(
+        self,
+        log: Path,
+        *,
+        latency: float | Callable[[], float] = 0.05,
+        mode_of: Callable[[str, int], str] | None = None,
+    ) -> None:
         """`mode_of(target, nth)` is asked for the nth request (from 1) of a target."""
         self.latency = latency
         self.mode_of = mode_of or (lambda target, nth: "good")
@@ -39,7 +47,9 @@ class Ledger:
         self._log = log.open("a")
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
-        self._open = 0
+        self._under_way: Counter[str] = Counter()
+        self.speaks = True
+        """Whether questions by key are answered; False: as if it had no such address."""
         ledger = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -60,7 +70,7 @@ class Ledger:
     @property
     def busy(self) -> int:
         """How many requests are being worked on now."""
-        return self._open
+        return self._under_way.total()
 
     def stop(self) -> None:
         """Answer no more."""
@@ -72,19 +82,21 @@ class Ledger:
         """Write the request down, have the effect, then answer as the mode says."""
         body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
         key, target = request.headers["Idempotency-Key"], body["target"]
+        fence = int(request.headers["Vigil-Fence"].rpartition(";")[2])
         began = time.monotonic()
         with self._lock:
-            self._open += 1
+            self._under_way[key] += 1
             self._requests[target] += 1
             nth = self._requests[target]
-            self._write({"key": key, "target": target, "nth": nth})
+            self._write({"began": began, "key": key, "target": target, "fence": fence, "nth": nth})
         try:
             self._behave(request, body, self.mode_of(target, nth))
         finally:
             with self._lock:
-                self._open -= 1
-                fence = int(request.headers["Vigil-Fence"].rpartition(";")[2])
-                self.effects.append(Effect(key=key, target=target, fence=fence, began=began, ended=time.monotonic()))
+                self._under_way[key] -= 1
+                ended = time.monotonic()
+                self.effects.append(Effect(key=key, target=target, fence=fence, began=began, ended=ended))
+                self._write({"ended": ended, "key": key, "fence": fence})
 
     def tell(self, request: BaseHTTPRequestHandler) -> None:
         """`GET /runs/{key}`: what became of it."""
@@ -92,11 +104,18 @@ class Ledger:
         with self._lock:
             self.asked[key] += 1
             known = any(effect.key == key for effect in self.effects)
-        _answer(request, {"status": "done" if known else "not_found", "key": key, "message": "from the ledger"})
+            status = "running" if self._under_way[key] else "done" if known else "not_found"
+        if self.speaks:
+            _answer(request, {"status": status, "key": key, "message": "from the ledger"})
+        else:
+            _answer(request, {"oops": True}, status=500)
 
     def _behave(self, request: BaseHTTPRequestHandler, body: dict[str, Any], mode: str) -> None:
-        time.sleep(self.latency)
+        time.sleep(self.latency() if callable(self.latency) else self.latency)
         match mode:
+            case "accept":
+                _answer(request, {"run_id": request.headers["Idempotency-Key"]}, status=202)
+                time.sleep(1.0)  # the effect goes on after the answer
             case "slow":
                 time.sleep(3)
                 _answer(request, {"status": "success", "action_id": body["action_id"]})
@@ -108,6 +127,8 @@ class Ledger:
                 _until_the_caller_hangs_up(request)
             case "reset":
                 request.connection.shutdown(2)
+            case _ if mode in hostile.ANSWERS:
+                hostile.answer(mode, request.connection)
             case _:
                 _answer(request, {"status": "success", "action_id": body["action_id"]})
 
