@@ -1,0 +1,82 @@
+"""Runs rows of the fault table: `python -m tests.faults --profile full --seeds 1,2,3 --database both --rows F1,F3`."""
+
+import argparse
+import json
+import sys
+import time
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.faults import history
+from tests.faults.rows import ROWS, Plan, Result, Row
+
+OUT = Path("var") / "faults"
+
+
+def main(arguments: list[str]) -> int:
+    """1 when a promise was broken or a run failed."""
+    options = _parser().parse_args(arguments)
+    names = options.rows.split(",") if options.rows else list(ROWS)
+    unknown = [name for name in names if name not in ROWS]
+    if unknown:
+        print(f"There are no rows {', '.join(unknown)}; there are {', '.join(ROWS)}.", file=sys.stderr)
+        return 2
+    results: list[tuple[str, Result]] = []
+    good = True
+    for plan_name, row, plan in _plans(options, names):
+        print(f"== {plan_name}: {row.what} ({plan.actions} actions, {plan.faults} faults)", flush=True)
+        try:
+            result = row.run(plan)
+        except Exception:
+            traceback.print_exc()
+            good = False
+            continue
+        results.append((plan_name, result))
+        good = _tell(plan_name, result, Path(options.out)) and good
+    print()
+    print(history.table([(name, result.verdict) for name, result in results]))
+    return 0 if good else 1
+
+
+def _plans(options: argparse.Namespace, names: list[str]) -> list[tuple[str, Row, Plan]]:
+    databases = ("sqlite", "postgres") if options.database == "both" else (options.database,)
+    plans = []
+    for name in names:
+        row = ROWS[name]
+        size = row.quick if options.profile == "quick" else row.full
+        if size is None:
+            continue
+        for database in databases:
+            for seed in map(int, options.seeds.split(",")) if database in row.databases else ():
+                plan = Plan(database=database, seed=seed, actions=options.actions or size[0], faults=size[1])
+                plans.append((f"{name} {database} seed {seed}", row, plan))
+    return plans
+
+
+def _tell(name: str, result: Result, out: Path) -> bool:
+    """Print the figures and keep them; True when every promise held."""
+    verdict = result.verdict
+    print(history.table([(name, verdict)]), flush=True)
+    print(f"   {dict(verdict.figures)} {dict(result.notes)}", flush=True)
+    for violation in verdict.violations[:20]:
+        print(f"   VIOLATION {violation.what}: {violation.subject}: {violation.says}", flush=True)
+    out.mkdir(parents=True, exist_ok=True)
+    kept = {"name": name, "at": time.strftime("%Y-%m-%d %H:%M:%S"), "notes": dict(result.notes), **asdict(verdict)}
+    (out / f"{name.replace(' ', '-')}.json").write_text(json.dumps(kept, indent=2) + "\n")
+    return verdict.holds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--profile", choices=("quick", "full"), default="full")
+    parser.add_argument("--seeds", default="1", help="whole numbers, with commas between them")
+    parser.add_argument("--database", choices=("sqlite", "postgres", "both"), default="both")
+    parser.add_argument("--rows", default="", help="F1,F3 and so on; all of them when not given")
+    parser.add_argument("--actions", type=int, default=0, help="another number of actions than the row's own")
+    parser.add_argument("--out", default=str(OUT), help="where the figures are kept as JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
