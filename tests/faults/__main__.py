@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.faults import history
-from tests.faults.rows import ROWS, Plan, Result, Row
+from tests.faults.rows import ROWS, Plan, Result, Row, SkipRow
 
 OUT = Path("var") / "faults"
 
@@ -28,6 +28,9 @@ def main(arguments: list[str]) -> int:
         print(f"== {plan_name}: {row.what} ({plan.actions} actions, {plan.faults} faults)", flush=True)
         try:
             result = row.run(plan)
+        except SkipRow as reason:
+            print(f"   NOT SHOWN: {reason}", flush=True)
+            continue
         except Exception:
             traceback.print_exc()
             good = False
@@ -61,10 +64,12 @@ def _tell(name: str, result: Result, out: Path) -> bool:
     print(f"   {dict(verdict.figures)} {dict(result.notes)}", flush=True)
     for violation in verdict.violations[:20]:
         print(f"   VIOLATION {violation.what}: {violation.subject}: {violation.says}", flush=True)
+    for says in result.broken:
+        print(f"   VIOLATION {says}", flush=True)
     out.mkdir(parents=True, exist_ok=True)
     kept = {"name": name, "at": time.strftime("%Y-%m-%d %H:%M:%S"), "notes": dict(result.notes), **asdict(verdict)}
     (out / f"{name.replace(' ', '-')}.json").write_text(json.dumps(kept, indent=2) + "\n")
-    return verdict.holds
+    return result.holds
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,6 +32,7 @@ from vigil.runner import deathsig
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_AGAIN_AFTER = 0.5
 _OFFSET = clock.now().timestamp() - time.monotonic()
+_MINUTES = {"ago": 40, "past": 10}
 _FLAGS = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO")
 
 
@@ -145,17 +148,42 @@ class Scene:
         """What those started in turn."""
         return sorted(pid for main in self.mains(part) for pid in descendants(main) if alive(pid))
 
-    def signal(self, pids: Sequence[int], number: signal.Signals) -> None:
+    def send(self, pids: Sequence[int], number: signal.Signals) -> None:
         """Send a signal to processes of this scene."""
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
+    def retire(self, part: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """End processes for good; they are started again by `employ`."""
+        for one in self.kept:
+            if one.name.startswith(part):
+                one.wanted = False
+        self.send([*self.children(part), *self.mains(part)], number)
+
+    def employ(self, part: str) -> None:
+        """Start again what was retired."""
+        for one in self.kept:
+            if one.name.startswith(part) and not one.wanted:
+                one.wanted = True
+
+    def order_not_to_act(self, mode: str) -> float:
+        """Set the kill switch by the command line; the moment at which it was acknowledged."""
+        self.manage("pause" if mode == "paused" else "resume", "--reason", "a run of faults")
+        return now()
+
+    def restart_database(self, number: signal.Signals) -> None:
+        """Stop PostgreSQL with a signal to its main process, and start it again."""
+        assert self.server is not None
+        self.server.process.send_signal(number)
+        self.server.process.wait(60)
+        self.server = postgres.start_again(self.server)
+
     def kill(self, pids: Sequence[int], what: str) -> None:
         """kill -9, and note when and whom."""
         moment = now()
         struck = frozenset(pids) | frozenset(below for pid in pids for below in descendants(pid))
-        self.signal(pids, signal.SIGKILL)
+        self.send(pids, signal.SIGKILL)
         self.faults.append(Fault(what=what, at=moment, ended=moment, pids=struck))
 
     @contextmanager
@@ -182,6 +210,35 @@ class Scene:
             finally:
                 connection_.close()
         return [(-1,)]
+
+    def write(self, sql: str) -> None:
+        """Change rows behind Vigil's back; `{ago}` and `{past}` are 40 and 10 minutes ago."""
+        if self.server is not None:
+            moments = {"ago": "now() - interval '40 minutes'", "past": "now() - interval '10 minutes'"}
+            with psycopg.connect(self.server.url("vigil")) as connection:
+                connection.execute(sql.format(**moments).encode())
+            return
+        moments = {name: f"strftime('%Y-%m-%d %H:%M:%f', 'now', '-{n} minutes')" for name, n in _MINUTES.items()}
+        with sqlite3.connect(self.directory / "vigil.sqlite3", timeout=20) as rows:
+            rows.execute(sql.format(**moments))
+        rows.close()
+
+    def respawn(self, name: str, **env: str) -> None:
+        """Start a process anew with other settings, and wait until Vigil is ready again."""
+        for one in self.kept:
+            if one.name == name and one.process is not None:
+                one.env = {**one.env, **env}
+                one.process.terminate()
+                one.process.wait(30)
+        self.wait(1)
+        self.until(lambda: _ready(self), seconds=60)
+
+    def deaths(self) -> dict[str, int]:
+        """How often each fail point struck, by the logs."""
+        found: Counter[str] = Counter()
+        for log in (self.directory / "logs").glob("*.log"):
+            found.update(re.findall(r"fail point ([\w.]+): kill", log.read_text(errors="replace")))
+        return dict(sorted(found.items()))
 
     def history(self, *, attempted: int, told: Sequence[Any]) -> History:
         """Everything each side wrote down."""
@@ -236,7 +293,7 @@ def scene(
     rng = random.Random(seed)
     (directory / "logs").mkdir()
     (directory / "metrics").mkdir()
-    server = proxy = None
+    server = proxy = running = None
     spread = random.Random(seed + 1)
     ledger = Ledger(directory / "ledger.jsonl", latency=lambda: spread.uniform(*latency), mode_of=mode_of)
     broker = valkey.Valkey(directory / "run" / "valkey.sock")
@@ -268,6 +325,7 @@ def scene(
         with suppress(Exception):
             broker.stop()
         if server is not None:
+            server = running.server or server if running is not None else server
             server.process.send_signal(signal.SIGCONT)
             server.stop()
         ledger.stop()

@@ -66,7 +66,16 @@ def start(directory: Path) -> Postgres:
         *("--pgdata", str(data), "--username", USER, "--pwfile", str(password_file)),
         *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"),
     )
-    port = free_port()
+    return _launch(directory=directory, port=free_port(), password=password)
+
+
+def start_again(server: Postgres) -> Postgres:
+    """Start a server that has ended, on its files and its port."""
+    return _launch(directory=server.directory, port=server.port, password=server.password)
+
+
+def _launch(*, directory: Path, port: int, password: str) -> Postgres:
+    data = directory / "data"
     options = {
         "port": str(port),
         "listen_addresses": "127.0.0.1",
@@ -79,7 +88,7 @@ def start(directory: Path) -> Postgres:
         "jit": "off",  # compiling a query costs more than running it on a handful of rows
     }
     arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-    with (directory / "log").open("wb") as log:
+    with (directory / "log").open("ab") as log:
         process = subprocess.Popen(
             [_binary("postgres"), "-D", str(data), *arguments],
             stdin=subprocess.DEVNULL,
@@ -130,7 +139,7 @@ def _before_exec() -> Callable[[], None]:
 
 
 def _wait(server: Postgres) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while True:
         try:
             psycopg.connect(server.url(), connect_timeout=2).close()

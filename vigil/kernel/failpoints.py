@@ -39,6 +39,7 @@ def hit(name: str) -> None:
 
 
 def _act(plan: _Plan) -> None:
+    os.write(2, f"fail point {plan.name}: {plan.action}\n".encode())  # unbuffered: after `kill` nobody flushes
     match plan.action:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
