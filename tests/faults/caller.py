@@ -2,6 +2,7 @@
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -34,6 +35,7 @@ class Caller:
         self.longest = 0.0
         """Seconds that the slowest answered order took, failed tries included."""
         self._scene = scene
+        self._run_id = uuid.uuid4().hex
         self._actions = actions
         self._kinds = kinds
         self._target_of = target_of or (lambda number: f"web-{number % targets:03}")
@@ -73,7 +75,7 @@ class Caller:
 
     def _order(self, session: requests.Session, number: int) -> None:
         kind, target = self._kinds[number % len(self._kinds)], self._target_of(number)
-        headers = {"Idempotency-Key": f"run-{number}"}
+        headers = {"Idempotency-Key": f"{self._run_id}-{number}"}
         began = time.monotonic()
         while time.monotonic() - began < GIVE_UP_AFTER and not self._stop.is_set():
             with suppress(requests.RequestException, ValueError):

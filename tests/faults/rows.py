@@ -201,6 +201,7 @@ def _all_consume(running: Scene) -> dict[str, object]:
 
     running.until(all_seen, seconds=60)
     running.until(lambda: caller.done and running.unsettled() == 0, seconds=60)
+    caller.stop()
     return {"stalled workers": len(mains) - len(seen), "each consumes again s": sorted(seen.values())}
 
 

@@ -27,6 +27,7 @@ verifications_total = Counter("vigil_verifications", "What fresh data said of fi
 remediator_calls_total = Counter("vigil_remediator_calls", "Calls to remediators.", ["kind", "outcome"])
 guard_decisions_total = Counter("vigil_guard_decisions", "What guards answered.", ["guard", "answer"])
 hints_total = Counter("vigil_hints", "Hints given to workers through Redis.", ["outcome"])
+messages_refused_total = Counter("vigil_messages_refused", "Messages in Redis that were none of ours.")
 dispatcher_reaped_total = Counter("vigil_dispatcher_reaped", "What the dispatcher put right.", ["what"])
 tasks_total = Counter("vigil_tasks", "Celery tasks run.", ["task", "outcome"])
 
