@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from actions import guards
 from actions.guards import Limits, Usage
-from actions.models import Action, Attempt, Budget, TargetGuard
-from actions.states import HOLDING, LIVE, State
+from actions.models import NOT_OVER, Action, Attempt, Budget, TargetGuard
+from actions.states import HOLDING, State
 
 GLOBAL = "global"
 
@@ -62,16 +62,28 @@ def lock_target(target: str) -> TargetGuard:
     return TargetGuard.objects.select_for_update().get(target=target)
 
 
-def room_to_order(load: Load, limits: Limits, *, now: datetime) -> tuple[Usage, tuple[Usage, ...]]:
-    """What one more order would count against: the policy's rate, and what is at once, what waits in line included."""
+def in_line() -> QuerySet[Action]:
+    """Live actions that nobody's word keeps from running. One that waits for a word keeps no other from a target:
+    whether there is room for it is asked when it is approved."""
+    return Action.objects.filter(NOT_OVER).exclude(state=State.AWAITING_APPROVAL)
+
+
+def room_to_order(
+    load: Load, limits: Limits, *, now: datetime, besides: int | None = None
+) -> tuple[Usage, tuple[Usage, ...]]:
+    """What one more order would count against: the policy's rate, and what is at once, what waits in line included.
+
+    `besides` is an action that waited for a word and is asked about again: then only what runs or may run counts.
+    """
+    waiting = _waiting_first_attempt(load.policy_name, approved_only=besides is not None)
     rate = Usage(
         name=f"policy {load.policy_name}",
-        used=_effects(load.policy_name, since=now - limits.rate_per) + _waiting_first_attempt(load.policy_name),
+        used=_effects(load.policy_name, since=now - limits.rate_per) + waiting,
         cap=limits.rate_count,
     )
     at_once = [Usage(name="all of Vigil", used=_holding(), cap=_global_cap(_unlocked(GLOBAL)))]
     if load.group:
-        used = Action.objects.filter(concurrency_group=load.group, state__in=LIVE).count()
+        used = in_line().filter(concurrency_group=load.group).exclude(pk=besides or 0).count()
         at_once.append(Usage(name=f"group {load.group}", used=used, cap=limits.concurrency_max or 1))
     return rate, tuple(at_once)
 
@@ -143,5 +155,6 @@ def _begun(policy_name: str, *, since: datetime, besides: int) -> int:
     return len(begun - {besides})
 
 
-def _waiting_first_attempt(policy_name: str) -> int:
-    return Action.objects.filter(policy_name=policy_name, state__in=_NOT_BEGUN, attempt_no=0).count()
+def _waiting_first_attempt(policy_name: str, *, approved_only: bool) -> int:
+    rows = in_line() if approved_only else Action.objects.all()
+    return rows.filter(policy_name=policy_name, state__in=_NOT_BEGUN, attempt_no=0).count()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from actions import control, queries
-from actions.states import Status, states_of
+from actions.states import State, Status, states_of
 
 
 def read() -> Iterable[Metric]:
@@ -19,4 +19,13 @@ def read() -> Iterable[Metric]:
     switch = GaugeMetricFamily("vigil_control_mode", "1 for the mode in force.", labels=["mode"])
     for known in control.MODES:
         switch.add_metric([known], float(known == mode))
-    return [GaugeMetricFamily("vigil_queue_length", "Actions that wait.", value=waiting), by_state, switch]
+    return [
+        GaugeMetricFamily("vigil_queue_length", "Actions that wait.", value=waiting),
+        GaugeMetricFamily(
+            "vigil_approvals_waiting",
+            "Actions that wait for somebody's word.",
+            value=counts[State.AWAITING_APPROVAL.value],
+        ),
+        by_state,
+        switch,
+    ]

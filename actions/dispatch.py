@@ -10,13 +10,15 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from actions import budgets, catalogue, control, guards, hints, queries, transitions
+from actions import budgets, catalogue, consent, control, guards, hints, queries, transitions
 from actions.catalogue import Place
 from actions.catalogue import UnableToOrder as UnableToOrder
+from actions.consent import Asks
 from actions.guards import Limits
 from actions.models import NOT_OVER, Action, ActionType, TargetGuard
 from actions.queries import ActionView
 from actions.states import HOLDING, LIVE, TERMINAL, State, status_of
+from vigil.access import bounds
 from vigil.kernel import context, failpoints
 from vigil.kernel.database import database_now, tx
 from vigil.kernel.errors import Conflict, FieldError, Invalid
@@ -89,6 +91,10 @@ class _Order:
     request_key: str | None
     retry_of: int | None
     by_hand: bool
+    asks: Asks
+    asked_by: str
+    besides: int | None = None
+    """An action that is asked about again: it is not in its own way."""
 
     @property
     def load(self) -> budgets.Load:
@@ -113,12 +119,15 @@ def order(
     request_key: str | None = None,
     retry_of: int | None = None,
     by_hand: bool | None = None,
+    asks: Asks = Asks.NOBODY,
+    asked_by: str = "",
 ) -> OrderAnswer:
     """Order an action inside the caller's transaction, or say which guard holds or refuses it and why.
 
     A live action with the same `key` is answered as it is. An order without a policy is by hand: of the guards only
     the kill switch questions it. UnableToOrder: unknown kind, parameters that do not fit, or no single target.
-    The database's clock dates the action; `at` is the time that the decision was judged by.
+    The database's clock dates the action; `at` is the time that the decision was judged by. It waits for the word that
+    `asks` names, for the reason `asked_by`, or for what the type's risk and the target's protection ask beyond that.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("dispatch.order belongs into the transaction of the decision that wants it.")
@@ -142,6 +151,8 @@ def order(
         request_key=request_key,
         retry_of=retry_of,
         by_hand=policy_name == "" if by_hand is None else by_hand,
+        asks=asks,
+        asked_by=asked_by,
     )
     return _live(key) or _judge(wish)
 
@@ -186,6 +197,19 @@ def validate(*, kind: str, params: Mapping[str, object], open_at: Collection[Pla
     `open_at` are places of values that are known only when it is ordered; samples of their types stand there.
     """
     catalogue.check_params(catalogue.known_type(kind), params, open_at=open_at)
+
+
+def needs(*, kind: str, target: str, asks: Asks, asked_by: str) -> consent.Need:
+    """Whose word a policy's order of this kind on that target would wait for; an unknown kind has no risk."""
+    return consent.need(
+        kind=kind,
+        risk=ActionType.objects.filter(name=kind).values_list("risk", flat=True).first() or "",
+        target=target,
+        by_hand=False,
+        protected_by=_protecting(target),
+        asks=asks,
+        asked_by=asked_by,
+    )
 
 
 def cancel(*, action_id: int, actor: str, reason: str, at: datetime) -> ActionView:
@@ -237,6 +261,56 @@ def cancel_pending(
     return sum(_stop(row, because, now=now) == "cancelled" for row in rows.select_for_update())
 
 
+def withdraw_waiting(*, incident_id: int, reason: str, at: datetime) -> int:
+    """Cancel what still waits for somebody's word, as nothing is wrong any more, inside the caller's transaction."""
+    because = transitions.why(actor="vigil", reason=reason, judged_at=at.isoformat())
+    now = database_now()
+    rows = Action.objects.filter(incident_id=incident_id, state=State.AWAITING_APPROVAL).order_by("id")
+    return sum(_stop(row, because, now=now) == "cancelled" for row in rows.select_for_update())
+
+
+def ask_guards_again(row: Action, limits: Limits | None) -> guards.Answer:
+    """What the guards say to an action that waited, inside the caller's transaction; the locks are those of an order.
+
+    Without `limits` the installation's defaults and the caps that were kept count. By hand: only the kill switch.
+    """
+    off = _switched_off(row.action_type)
+    switch = off or guards.kill_switch(control.state().switch)
+    if row.by_hand or not isinstance(switch, guards.Allow):
+        return switch
+    wish = _again(row, limits)
+    if row.policy_name and limits is not None:
+        budgets.declare(policy_name=row.policy_name, limits=limits)
+    guard = budgets.lock_target(row.target)
+    now = database_now()
+    return guards.check(_facts(wish, guard, now=now), at=now)
+
+
+def _again(row: Action, limits: Limits | None) -> _Order:
+    """The order that the action came from."""
+    return _Order(
+        kind=row.action_type,
+        target=row.target,
+        params=row.params,
+        key=row.dedup_key,
+        reason=row.reason,
+        actor=row.ordered_by,
+        at=row.created_at,
+        incident_id=row.incident_id,
+        policy_name=row.policy_name,
+        policy_version=row.policy_version,
+        severity=row.severity,
+        limits=limits or Limits(concurrency_group=row.concurrency_group),
+        settle=row.settle,
+        request_key=None,
+        retry_of=row.retry_of_id,
+        by_hand=row.by_hand,
+        asks=Asks(row.asks),
+        asked_by="",
+        besides=row.pk,
+    )
+
+
 def record_verification(
     *, action_id: int, verification: str, reason: str, numbers: Mapping[str, object], at: datetime
 ) -> bool:
@@ -277,9 +351,9 @@ def _live(key: str) -> Ordered | None:
 
 
 def _judge(wish: _Order) -> OrderAnswer:
-    if not wish.kind.enabled or not wish.kind.remediator.enabled:
-        what = wish.kind.name if not wish.kind.enabled else f"its remediator {wish.kind.remediator.name}"
-        return _counted(guards.Refuse(guard="action_type", reason=f"{what} is switched off"))
+    off = _switched_off(wish.kind)
+    if off is not None:
+        return _counted(off)
     if wish.policy_name and not wish.by_hand:
         budgets.declare(policy_name=wish.policy_name, limits=wish.limits)
     guard = budgets.lock_target(wish.target)
@@ -294,6 +368,13 @@ def _judge(wish: _Order) -> OrderAnswer:
     return _counted(answer)
 
 
+def _switched_off(kind: ActionType) -> guards.Refuse | None:
+    if kind.enabled and kind.remediator.enabled:
+        return None
+    what = kind.name if not kind.enabled else f"its remediator {kind.remediator.name}"
+    return guards.Refuse(guard="action_type", reason=f"{what} is switched off")
+
+
 def _counted(answer: guards.Hold | guards.Refuse) -> Held | Refused:
     shape = Held if isinstance(answer, guards.Hold) else Refused
     metrics.guard_decisions_total.labels(guard=answer.guard, answer=type(answer).__name__.lower()).inc()
@@ -303,12 +384,12 @@ def _counted(answer: guards.Hold | guards.Refuse) -> Held | Refused:
 def _facts(wish: _Order, guard: TargetGuard, *, now: datetime) -> guards.Facts:
     default = timedelta(seconds=settings.VIGIL_DEFAULT_COOLDOWN_SECONDS)
     cooldown = default if wish.limits.cooldown is None else wish.limits.cooldown
-    rate, concurrency = budgets.room_to_order(wish.load, wish.limits, now=now)
+    rate, concurrency = budgets.room_to_order(wish.load, wish.limits, now=now, besides=wish.besides)
     return guards.Facts(
         switch=control.state().switch,
         target=wish.target,
         cooldown=cooldown,
-        occupant=_occupant(wish.target),
+        occupant=_occupant(wish.target, besides=wish.besides),
         last_effect_at=budgets.last_effect_on(wish.target, since=now - cooldown),
         cooldown_until=guard.cooldown_until,
         quarantined_until=guard.quarantined_until,
@@ -318,8 +399,8 @@ def _facts(wish: _Order, guard: TargetGuard, *, now: datetime) -> guards.Facts:
     )
 
 
-def _occupant(target: str) -> guards.Occupant | None:
-    row = Action.objects.filter(NOT_OVER, target=target).order_by("id").first()
+def _occupant(target: str, *, besides: int | None) -> guards.Occupant | None:
+    row = budgets.in_line().filter(target=target).exclude(pk=besides or 0).order_by("id").first()
     if row is None:
         return None
     return guards.Occupant(
@@ -353,13 +434,19 @@ def _insert(wish: _Order, *, now: datetime) -> OrderAnswer:
 
 
 def _row(wish: _Order, *, now: datetime) -> Action:
+    need = _need(wish)
+    waits_until = now + _patience(wish.limits) if need.waits else None
     return Action(
         dedup_key=wish.key,
         request_key=wish.request_key,
         action_type_id=wish.kind.name,
         target=wish.target,
         params=dict(wish.params),
-        state=_first_state(wish).value,
+        state=(State.AWAITING_APPROVAL if need.waits else State.READY).value,
+        asks=need.asks.value,
+        people=need.people,
+        approval_reasons=list(need.because),
+        approval_expires_at=waits_until,
         incident_id=wish.incident_id,
         policy_name=wish.policy_name,
         policy_version=wish.policy_version,
@@ -373,16 +460,33 @@ def _row(wish: _Order, *, now: datetime) -> Action:
         max_attempts=max(1, wish.limits.max_attempts),
         run_after=now,
         hinted_at=now,
-        deadline=now + wish.limits.deadline,
+        deadline=(waits_until or now) + wish.limits.deadline,
         settle=wish.settle,
         created_at=now,
     )
 
 
-def _first_state(wish: _Order) -> State:
-    risk = wish.kind.risk
-    asks = risk == ActionType.Risk.CRITICAL or (risk == ActionType.Risk.HIGH and not wish.by_hand)
-    return State.AWAITING_APPROVAL if asks else State.READY
+def _need(wish: _Order) -> consent.Need:
+    return consent.need(
+        kind=wish.kind.name,
+        risk=wish.kind.risk,
+        target=wish.target,
+        by_hand=wish.by_hand,
+        protected_by=_protecting(wish.target),
+        asks=wish.asks,
+        asked_by=wish.asked_by,
+    )
+
+
+def _protecting(target: str) -> str:
+    """The pattern that protects the target, or ""."""
+    patterns = settings.VIGIL_PROTECTED_TARGETS
+    return next((pattern for pattern in patterns if bounds.covers((pattern,), target)), "")
+
+
+def _patience(limits: Limits) -> timedelta:
+    default = timedelta(seconds=settings.VIGIL_APPROVAL_SECONDS)
+    return default if limits.approval is None else limits.approval
 
 
 def _hint(action_id: int) -> None:
@@ -468,11 +572,13 @@ def _retry(action_id: int, *, actor: str, reason: str, at: datetime) -> OrderAns
         limits=Limits(
             concurrency_group=row.concurrency_group,
             max_attempts=row.max_attempts,
-            deadline=row.deadline - row.created_at,
+            deadline=row.run_span,
         ),
         settle=row.settle,
         retry_of=row.pk,
         by_hand=True,
+        asks=Asks.APPROVER if row.asks == Asks.APPROVER else Asks.NOBODY,  # who retries has clicked already
+        asked_by=f"action {row.pk}, which this retries, needed an approver",
     )
 
 

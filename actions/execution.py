@@ -4,21 +4,19 @@ import random
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import cast
 
 import structlog
 from django.conf import settings
 from django.db import Error, InterfaceError, OperationalError, connection
 from django.db.models import Q
 
-from actions import line, retry, settling, storable, transitions
+from actions import gate, line, retry, settling, storable, transitions
 from actions.claims import Dropped, Intent, NotClaimed, claim, drop, intend, read
-from actions.guards import GateAnswer
 from actions.models import Action, Attempt
 from actions.remediators import base, registry
 from actions.states import State
-from vigil.kernel import context, failpoints, plugins
-from vigil.kernel.database import DatabaseNow, database_now, tx
+from vigil.kernel import context, failpoints
+from vigil.kernel.database import DatabaseNow, tx
 from vigil.telemetry import metrics
 
 logger = structlog.get_logger(__name__)
@@ -87,39 +85,18 @@ def _run(row: Action, worker: str, *, fetched: bool, started: float) -> Ran:
     if isinstance(claimed, NotClaimed):
         return claimed
     intent_started = time.monotonic()
-    gate = _gate(row)
-    if gate is None:
+    answer = gate.ask(row)
+    if answer is None:
         reason = "the gate failed, so nobody can tell whether it is still wanted"
         return drop(claimed, goal=State.READY, reason=reason)
-    if not gate.wanted:
-        return drop(claimed, goal=State.CANCELLED, reason=f"no longer wanted: {gate.reason}")
+    if not answer.wanted:
+        return drop(claimed, goal=State.CANCELLED, reason=f"no longer wanted: {answer.reason}")
     intent = intend(claimed)
     if isinstance(intent, Dropped):
         return intent
     outcome, durable_keys = _send(intent, intent_started=intent_started, until=started + RUN_SECONDS)
     _result(intent, outcome, durable_keys=durable_keys)
     return intent
-
-
-def _gate(row: Action) -> GateAnswer | None:
-    """Whether fresh data still wants the action; None when that cannot be told, and then nothing is sent."""
-    if row.by_hand:
-        return GateAnswer(wanted=True, reason="ordered by hand")
-    if not settings.ACTION_GATE:
-        return GateAnswer(wanted=True, reason="no gate is set")
-    try:
-        still_wanted = cast("Callable[..., GateAnswer]", plugins.load(settings.ACTION_GATE))
-        return still_wanted(
-            action_id=row.pk,
-            incident_id=row.incident_id,
-            policy_name=row.policy_name,
-            target=row.target,
-            kind=row.action_type_id,
-            at=database_now(),
-        )
-    except Exception:
-        logger.exception("actions.gate.failed", action_id=row.pk, reason="nobody can tell whether it is still wanted")
-        return None
 
 
 def _send(intent: Intent, *, intent_started: float, until: float) -> tuple[base.Outcome, bool]:

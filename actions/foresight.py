@@ -14,7 +14,7 @@ from django.db.models import Max
 from actions import budgets, control, guards
 from actions.dispatch import Held
 from actions.guards import Limits, Switch
-from actions.models import NOT_OVER, Action, ActionType, Attempt, TargetGuard
+from actions.models import ActionType, Attempt, TargetGuard
 from actions.states import State
 from vigil.kernel.database import database_now
 
@@ -122,7 +122,7 @@ def _usable(kinds: Iterable[str]) -> set[str]:
 def _occupants(targets: Collection[str]) -> dict[str, guards.Occupant]:
     """The oldest live action of each target."""
     found: dict[str, guards.Occupant] = {}
-    for row in Action.objects.filter(NOT_OVER, target__in=list(targets)).order_by("id"):
+    for row in budgets.in_line().filter(target__in=list(targets)).order_by("id"):
         found.setdefault(
             row.target,
             guards.Occupant(

@@ -22,7 +22,9 @@ class Limits:
     """At most so many at once in the group; None is one when there is a group."""
     max_attempts: int = 3
     deadline: timedelta = timedelta(minutes=15)
-    """Counted from the order; no attempt starts after it."""
+    """Counted from the order, or from its approval; no attempt starts after it."""
+    approval: timedelta | None = None
+    """How long it may wait for somebody's word, where it needs one; None is the installation's default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,8 @@ class GateAnswer:
 
     wanted: bool
     reason: str
+    limits: Limits | None = None
+    """What its policy allows now, for the guards that are asked again when it is approved; None: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

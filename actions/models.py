@@ -1,10 +1,12 @@
 """What is kept about actions. The database itself rules out two effects on one target."""
 
 import uuid
+from datetime import timedelta
 
 from django.db import models
 from django.db.models import F, Q
 
+from actions.consent import Asks
 from actions.secrets import EncryptedTextField
 from actions.states import HOLDING, LEASE_HELD, TERMINAL, State, status_of
 
@@ -124,6 +126,17 @@ class Action(models.Model):
     retry_of = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="retries")
     concurrency_group = models.CharField(max_length=200, blank=True)
 
+    asks = models.CharField(
+        max_length=10, blank=True, default="", choices=[(one.value, one.name.lower()) for one in Asks]
+    )
+    """Whose word it needs before it may run: "" nobody's, an operator's or an approver's."""
+    people = models.PositiveSmallIntegerField(default=0)
+    """How many different ones have to approve it."""
+    approval_reasons = models.JSONField(default=list, blank=True)
+    """Why, as sentences."""
+    approval_expires_at = models.DateTimeField(null=True, blank=True)
+    approved_at = models.DateTimeField(null=True, blank=True)
+
     attempt_no = models.PositiveSmallIntegerField(default=0)
     max_attempts = models.PositiveSmallIntegerField(default=3)
     run_after = models.DateTimeField()
@@ -180,6 +193,14 @@ class Action(models.Model):
             models.CheckConstraint(condition=~Q(target=""), name="actions_target_is_named"),
             models.CheckConstraint(condition=Q(state_seq__gte=1), name="actions_steps_from_one"),
             models.CheckConstraint(condition=Q(attempt_no__lte=F("max_attempts")), name="actions_attempts_bounded"),
+            models.CheckConstraint(
+                condition=Q(asks="", people=0) | Q(asks__in=["operator", "approver"], people__gte=1),
+                name="actions_asks_somebody",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="awaiting_approval") | Q(people__gte=1, approval_expires_at__isnull=False),
+                name="actions_waits_for_a_while",
+            ),
         ]
         indexes = [
             models.Index(
@@ -190,6 +211,9 @@ class Action(models.Model):
             ),
             models.Index(
                 fields=["lease_expires_at"], condition=Q(state__in=["leased", "executing"]), name="actions_leases"
+            ),
+            models.Index(
+                fields=["approval_expires_at"], condition=Q(state="awaiting_approval"), name="actions_awaiting"
             ),
             models.Index(fields=["target", "id"], name="actions_line_of_target"),
             models.Index(fields=["target", "id"], condition=NOT_OVER, name="actions_live_on_target"),
@@ -218,11 +242,41 @@ class Action(models.Model):
         """The public word for its state."""
         return status_of(self.state).value
 
+    @property
+    def run_span(self) -> timedelta:
+        """How long it may take once nobody's word is missing: the deadline counts from the approval."""
+        return self.deadline - (self.approved_at or self.approval_expires_at or self.created_at)
+
 
 def with_remediators(rows: models.QuerySet[Action]) -> models.QuerySet[Action]:
     """The actions with their types and remediators, but for secrets: each is read when its remediator is built, so that
     one that cannot be decrypted is the trouble of its own actions alone."""
     return rows.select_related("action_type__remediator").defer("action_type__remediator__secret")
+
+
+class Approval(models.Model):
+    """What one person said about an action that waited for it."""
+
+    class Verdict(models.TextChoices):
+        APPROVED = "approved"
+        REJECTED = "rejected"
+
+    action = models.ForeignKey(Action, on_delete=models.CASCADE, related_name="approvals")
+    by = models.CharField(max_length=150)
+    verdict = models.CharField(max_length=10, choices=Verdict)
+    reason = models.TextField(blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["action_id", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["action", "by"], name="actions_one_word_each"),
+            models.CheckConstraint(condition=Q(verdict__in=["approved", "rejected"]), name="actions_known_verdict"),
+            models.CheckConstraint(condition=~Q(by=""), name="actions_approval_by_somebody"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.by} {self.verdict} action {self.action_id}"
 
 
 class Attempt(models.Model):

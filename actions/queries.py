@@ -54,6 +54,11 @@ class ActionView:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    asks: str = ""
+    """Whose word it needs: "" nobody's, operator, approver."""
+    people: int = 0
+    """How many have to approve it."""
+    approval_expires_at: datetime | None = None
 
     @property
     def ended_ok(self) -> bool:
@@ -64,6 +69,11 @@ class ActionView:
     def is_live(self) -> bool:
         """Whether it may still have an effect."""
         return self.state not in TERMINAL
+
+    @property
+    def waits_for_a_word(self) -> bool:
+        """Whether somebody has to approve it first."""
+        return self.state == State.AWAITING_APPROVAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +140,9 @@ def view(row: Action) -> ActionView:
         request_id=row.request_id,
         retry_of=row.retry_of_id,
         cancel_requested=row.cancel_requested_at is not None,
+        asks=row.asks,
+        people=row.people,
+        approval_expires_at=row.approval_expires_at,
         deadline=row.deadline,
         created_at=row.created_at,
         started_at=row.started_at,

@@ -10,7 +10,7 @@ from django.db import DatabaseError
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from actions import asking, control, hints, line, retry, transitions
+from actions import asking, consent, control, hints, line, retry, transitions
 from actions.models import Action
 from actions.states import CLAIMABLE, State
 from vigil.kernel import context, failpoints
@@ -25,7 +25,6 @@ LOSSES_MAX = 2
 """Leases an action may lose: the second time it may be what kills the worker, and a person looks at it."""
 
 _BATCH = 200
-_OVER_AT_DEADLINE = [*CLAIMABLE, State.AWAITING_APPROVAL]
 
 
 def run(*, at: datetime) -> dict[str, int]:
@@ -39,7 +38,13 @@ def run(*, at: datetime) -> dict[str, int]:
 def put_right(*, at: datetime) -> dict[str, int]:
     """Leases, deadlines and hints: the part of a pass that waits for nobody outside."""
     return _each_of(
-        {"leases_returned": _return_leases, "executions_lost": _doubt_executions, "expired": _expire, "hinted": _hint},
+        {
+            "leases_returned": _return_leases,
+            "executions_lost": _doubt_executions,
+            "expired": _expire,
+            "unapproved": _expire_unapproved,
+            "hinted": _hint,
+        },
         at=at,
     )
 
@@ -109,7 +114,7 @@ def _lose_lease(row: Action, *, goal: State, reason: str, losses: int) -> bool:
 
 def _expire() -> int:
     """Nothing starts after its deadline; what waits for it is over."""
-    return _each(Action.objects.filter(state__in=_OVER_AT_DEADLINE, deadline__lte=Now()), _expire_one)
+    return _each(Action.objects.filter(state__in=CLAIMABLE, deadline__lte=Now()), _expire_one)
 
 
 def _expire_one(row: Action) -> bool:
@@ -122,6 +127,27 @@ def _expire_one(row: Action) -> bool:
         at=database_now(),
         where=Q(deadline__lte=Now()),
         values={"details": row.details or reason},
+    )
+
+
+def _expire_unapproved() -> int:
+    """Nobody said a word in time. What is still wrong is proposed again by the next evaluation."""
+    waited = Action.objects.filter(state=State.AWAITING_APPROVAL, approval_expires_at__lte=Now())
+    return _each(waited, _expire_one_unapproved)
+
+
+def _expire_one_unapproved(row: Action) -> bool:
+    reason = f"nobody approved it in time: it waited for {consent.describe(row.asks)}"
+    return transitions.move(
+        action_id=row.pk,
+        origin=State.AWAITING_APPROVAL,
+        goal=State.EXPIRED,
+        because=transitions.why(
+            actor=ACTOR, reason=reason, people=row.people, approved_by=[one.by for one in row.approvals.all()]
+        ),
+        at=database_now(),
+        where=Q(approval_expires_at__lte=Now()),
+        values={"details": reason},
     )
 
 

@@ -363,5 +363,6 @@ def _limits(document: Document) -> Limits:
         "concurrency_max": document.group and document.group.max,
         "max_attempts": document.max_attempts,
         "deadline": document.deadline,
+        "approval": document.approval_expires,
     }
     return replace(Limits(), **{field: value for field, value in said.items() if value is not None})  # type: ignore[arg-type]

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from actions import control, dispatch, foresight
+from actions import consent, control, dispatch, foresight
+from actions.consent import Asks
 from actions.control import ControlState
 from actions.foresight import Wish
 from actions.queries import ActionView
@@ -214,6 +215,8 @@ def _take(judgement: Judgement, incident: Incident, number: int, together: froze
             severity=rule.severity,
             limits=rule.limits,
             settle=rule.document.settle,
+            asks=asks_of(rule.mode),
+            asked_by=_ASKED_BY.get(rule.mode, "").format(rule.name),
         )
     except rendering.UnableToRender as error:
         return Decided(answer=Answer.REFUSE, guard=filling.GUARD, reason=str(error))
@@ -226,7 +229,7 @@ def _take(judgement: Judgement, incident: Incident, number: int, together: froze
 def _answered(answer: dispatch.Ordered | dispatch.Held | dispatch.Refused, judgement: Judgement) -> Decided:
     match answer:
         case dispatch.Ordered(action=action, created=True):
-            reason = f"Ordered {action.kind} on {action.target}: {judgement.verdict.reason}"
+            reason = _ordering(action, judgement.verdict.reason)
             return Decided(answer=Answer.ORDER, reason=reason, numbers=judgement.verdict.numbers, action=action)
         case dispatch.Ordered(action=action):
             return Decided(
@@ -239,6 +242,28 @@ def _answered(answer: dispatch.Ordered | dispatch.Held | dispatch.Refused, judge
             return Decided(answer=Answer.HOLD, guard=answer.guard, reason=answer.reason, numbers=answer.numbers)
         case dispatch.Refused():
             return Decided(answer=Answer.REFUSE, guard=answer.guard, reason=answer.reason, numbers=answer.numbers)
+
+
+def _ordering(action: ActionView, because: str) -> str:
+    if not action.waits_for_a_word or action.approval_expires_at is None:
+        return f"Ordered {action.kind} on {action.target}: {because}"
+    until = f"{action.approval_expires_at:%H:%M:%S} UTC"
+    return (
+        f"Proposed {action.kind} on {action.target}, which waits for {consent.describe(action.asks)} until {until}:"
+        f" {because}"
+    )
+
+
+def asks_of(mode: str) -> Asks:
+    """Whose word a policy in this mode waits for."""
+    return _ASKS.get(mode, Asks.NOBODY)
+
+
+_ASKS: Mapping[str, Asks] = {Mode.SUGGEST: Asks.OPERATOR, Mode.APPROVE: Asks.APPROVER}
+_ASKED_BY: Mapping[str, str] = {
+    Mode.SUGGEST: "policy {} only suggests",
+    Mode.APPROVE: "policy {} asks for approval",
+}
 
 
 def _objection(judgement: Judgement, action: str, switch: ControlState, at: datetime) -> Decided | None:

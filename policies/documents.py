@@ -11,7 +11,7 @@ from typing import Annotated, Literal, cast
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from policies.engine import durations, language, targets
+from policies.engine import durations, language, modes, targets
 from policies.engine.conditions import Condition
 from vigil.http import misfits
 from vigil.kernel.errors import FieldError, VigilError, summary
@@ -73,7 +73,7 @@ class PolicyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     target_tag: str | UnsetType = UNSET
     enabled: bool = True
     auto_remediate: bool | UnsetType = UNSET
-    mode: Literal["observe", "auto"] | UnsetType = UNSET
+    mode: Literal["observe", "suggest", "approve", "auto"] | UnsetType = UNSET
     params: Json = {}
     then: Annotated[list[_StepBody], Meta(max_length=STEPS_MAX)] = []
     cooldown: str | UnsetType = UNSET
@@ -88,6 +88,7 @@ class PolicyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     settle: str | UnsetType = UNSET
     max_attempts: Annotated[int, Meta(ge=1, le=10)] | UnsetType = UNSET
     deadline: str | UnsetType = UNSET
+    approval_expires: str | UnsetType = UNSET
 
 
 FIELDS = tuple(PolicyBody.__struct_fields__)
@@ -159,6 +160,7 @@ class Document:
     settle: timedelta | None
     max_attempts: int | None
     deadline: timedelta | None
+    approval_expires: timedelta | None
 
     @property
     def sentence(self) -> str:
@@ -200,6 +202,7 @@ def stored(document: Document) -> Json:
         "settle": _said(document.settle),
         "max_attempts": document.max_attempts,
         "deadline": _said(document.deadline),
+        "approval_expires": _said(document.approval_expires),
     }
     return {
         "description": document.description,
@@ -221,8 +224,11 @@ def from_stored(name: str, kept: Mapping[str, object]) -> Document:
 
 
 def written(*, name: str, enabled: bool, kept: Mapping[str, object]) -> Json:
-    """The policy in the shape people write: what the API answers and files hold."""
-    return {"name": name, "enabled": enabled, "auto_remediate": kept["mode"] == "auto", **kept}
+    """The policy in the shape people write: what the API answers and files hold.
+
+    `auto_remediate` says whether it acts without asking: what suggests, or asks for approval, does not.
+    """
+    return {"name": name, "enabled": enabled, "auto_remediate": kept["mode"] == modes.AUTO, **kept}
 
 
 def merge(current: Mapping[str, object], change: Mapping[str, object]) -> Json:
@@ -327,6 +333,9 @@ class _Reader:
             settle=self.optional("settle", body.settle, least=timedelta(0), most=timedelta(hours=1)),
             max_attempts=None if body.max_attempts is UNSET else body.max_attempts,
             deadline=self.optional("deadline", body.deadline, least=timedelta(seconds=10), most=timedelta(days=1)),
+            approval_expires=self.optional(
+                "approval_expires", body.approval_expires, least=timedelta(minutes=1), most=timedelta(days=7)
+            ),
         )
 
     def fail(self, path: str, message: str) -> None:
@@ -361,12 +370,12 @@ class _Reader:
         return Flapping(high=said.high, low=said.low)
 
     def mode(self, body: PolicyBody) -> str:
-        wanted = UNSET if body.auto_remediate is UNSET else ("auto" if body.auto_remediate else "observe")
-        if wanted is not UNSET and body.mode is not UNSET and wanted != body.mode:
-            self.fail("mode", f"`mode` says {body.mode} but `auto_remediate` says {wanted}; send one of the two.")
-        if body.mode is not UNSET:
-            return body.mode
-        return "observe" if wanted is UNSET else wanted
+        if body.mode is UNSET:
+            return modes.AUTO if body.auto_remediate is True else modes.OBSERVE
+        if body.auto_remediate is not UNSET and body.auto_remediate != (body.mode == modes.AUTO):
+            said = "true" if body.auto_remediate else "false"
+            self.fail("mode", f"`mode` says {body.mode} but `auto_remediate` says {said}; send one of the two.")
+        return body.mode
 
     def condition(self, written: Json | str) -> Condition:
         try:

@@ -63,7 +63,12 @@ class PolicyForm(forms.Form):
     target_tag = _text(label="Target tag", help_text="The tag that names the target; empty: the usual order.")
     enabled = forms.BooleanField(required=False, initial=True, label="In force")
     mode = forms.ChoiceField(
-        choices=[("observe", "Observe: write down what it would do"), ("auto", "Act: order the remedy by itself")],
+        choices=[
+            ("observe", "Observe: write down what it would do"),
+            ("suggest", "Suggest: propose the remedy; an operator's click starts it"),
+            ("approve", "Ask for approval: propose the remedy; an approver lets it start"),
+            ("auto", "Act: order the remedy by itself"),
+        ],
         initial="observe",
         widget=forms.RadioSelect,
         label="What it may do",
@@ -151,7 +156,10 @@ class PolicyForm(forms.Form):
     )
     settle = _text(label="Settle time", help_text="Wait this long after an action before judging whether it helped.")
     max_attempts = forms.IntegerField(required=False, min_value=1, max_value=10, label="Attempts per action")
-    deadline = _text(label="Deadline", help_text="No attempt starts later than this after the order.")
+    deadline = _text(label="Deadline", help_text="No attempt starts later than this after the order or its approval.")
+    approval_expires = _text(
+        label="Wait for a word", help_text="So long it waits for a click or an approval; empty: the default."
+    )
     note = _text(label="Why this change?", max_length=500, help_text="Kept with the version.")
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
@@ -238,6 +246,7 @@ def document_of(data: Mapping[str, Any]) -> Json:
         "settle": data.get("settle"),
         "max_attempts": data.get("max_attempts"),
         "deadline": data.get("deadline"),
+        "approval_expires": data.get("approval_expires"),
     }
     return {
         "name": data.get("name", ""),
@@ -302,7 +311,7 @@ def initial_of(policy: Policy, document: Document, kept: Mapping[str, Any]) -> d
         field: kept.get(field, "")
         for field in (
             "description", "severity", "target", "target_tag", "mode", "action", "cooldown", "keep_open_for",
-            "on_no_data", "settle", "max_attempts", "deadline", "group_by", "act_in_maintenance",
+            "on_no_data", "settle", "max_attempts", "deadline", "approval_expires", "group_by", "act_in_maintenance",
         )
     }  # fmt: skip
     return {

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from actions import foresight, guards, queries
+from actions import dispatch, foresight, guards
 from actions.foresight import Wish
 from actions.queries import ActionView
 from policies import deciding, filling, ladder
@@ -57,8 +57,15 @@ def _standing(status: Status, reason: str) -> str:
 
 
 def _mode(judgement: Judgement) -> Gate:
-    acts = judgement.rule.mode == Mode.AUTO
-    return Gate(name="mode", passed=acts, reason="the policy may act" if acts else "the policy only observes")
+    mode = judgement.rule.mode
+    return Gate(name="mode", passed=mode != Mode.OBSERVE, reason=_MODES.get(mode, "the policy only observes"))
+
+
+_MODES: Mapping[str, str] = {
+    Mode.SUGGEST: "the policy may propose; an operator's click lets it act",
+    Mode.APPROVE: "the policy may propose; an approver lets it act",
+    Mode.AUTO: "the policy may act",
+}
 
 
 def _grace(judgement: Judgement, at: datetime) -> Gate:
@@ -112,8 +119,11 @@ def _guards(judgement: Judgement, kind: str) -> Iterator[Gate]:
             yield Gate(name=name, passed=True, reason="no objection")
         else:
             yield Gate(name=name, passed=False, reason=answer.reason, numbers=answer.numbers)
-    yield from (
-        Gate(name="approval", passed=False, reason=f"{kind} has the risk {known.risk}: it waits for approval")
-        for known in queries.kinds()
-        if known.name == kind and known.risk != "low"
+    need = dispatch.needs(
+        kind=kind,
+        target=judgement.target,
+        asks=deciding.asks_of(rule.mode),
+        asked_by=f"policy {rule.name} asks first",
     )
+    if need.waits:
+        yield Gate(name="approval", passed=False, reason="; ".join(need.because), numbers={"people": need.people})

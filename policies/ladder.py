@@ -38,11 +38,14 @@ def _effect_of(action: ActionView) -> planning.Effect:
         return planning.Effect.RUNNING
     if action.ended_ok:
         return planning.Effect(action.verification) if action.verification else planning.Effect.UNVERIFIED
+    if action.state == State.REJECTED:
+        return planning.Effect.REJECTED
     return planning.Effect.CANCELLED if action.status == "cancelled" else planning.Effect.FAILED
 
 
 def _never_begun(action: ActionView) -> bool:
-    """Ended before any attempt and by no person's will: expired in a pause, or dropped at the gate. Not a try."""
+    """Ended before any attempt and by no person's will: expired in a pause or for want of a word, or dropped at the
+    gate. Not a try."""
     if action.attempts or action.cancel_requested:
         return False
     return action.state == State.EXPIRED or (action.state == State.CANCELLED and _dropped(action))
@@ -50,7 +53,7 @@ def _never_begun(action: ActionView) -> bool:
 
 def _dropped(action: ActionView) -> bool:
     end = entries.of(f"action:{action.id}").filter(kind=f"action.{State.CANCELLED}").last()
-    return end is not None and end.actor.startswith("worker:")
+    return end is not None and (end.actor.startswith("worker:") or end.actor == "vigil")
 
 
 def reason(plan: planning.Wait | planning.GiveUp) -> str:

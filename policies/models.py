@@ -41,10 +41,12 @@ class Severity(models.TextChoices):
 
 
 class Mode(models.TextChoices):
-    """What a policy may do about a violation. `suggest` and `approve` come with approvals."""
+    """What a policy may do about a violation, from least to most: the order of `policies.engine.modes`."""
 
-    OBSERVE = "observe"
-    AUTO = "auto"
+    OBSERVE = "observe", "observe"
+    SUGGEST = "suggest", "suggest: wait for a click"
+    APPROVE = "approve", "approve: wait for an approver"
+    AUTO = "auto", "act"
 
 
 class IncidentStatus(models.TextChoices):

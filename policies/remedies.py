@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 
-from actions import dispatch, queries
+from actions import consent, dispatch, queries
+from actions.consent import Asks
 from actions.guards import GateAnswer
 from actions.queries import ActionView
 from policies import book, deciding, flaps, incidents, judging, verification
@@ -118,7 +119,7 @@ def still_wanted(
     if incident_id is None:
         return GateAnswer(wanted=True, reason="It was ordered by hand.")
     incident = Incident.objects.select_related("policy", "policy_version").filter(pk=incident_id).first()
-    objection = _objection(incident)
+    objection = _objection(incident) or _unasked(incident, queries.get(action_id))
     if incident is None or objection:
         return GateAnswer(wanted=False, reason=objection)
     judged = judging.judge(book=book.current(at), pairs={(incident.policy_id, target)}, at=at)
@@ -145,15 +146,27 @@ def _objection(incident: Incident | None) -> str:
         return f"Incident {incident.pk} is resolved ({incident.get_resolution_display()})."
     if incident.policy.deleted_at is not None or not incident.policy.enabled:
         return f"Policy {incident.policy.name} is no longer in force."
-    if incident.policy.mode != Mode.AUTO:
+    if incident.policy.mode == Mode.OBSERVE:
         return f"Policy {incident.policy.name} only observes now."
     return ""
+
+
+def _unasked(incident: Incident | None, action: ActionView) -> str:
+    """A policy that was demoted since wants a word that nobody was asked for."""
+    if incident is None or action.by_hand:
+        return ""
+    asks = deciding.asks_of(incident.policy.mode)
+    if asks.strength <= Asks(action.asks).strength:
+        return ""
+    return (
+        f"Policy {incident.policy.name} now waits for {consent.describe(asks)}, which this action was not to wait for."
+    )
 
 
 def _gate(judgement: Judgement) -> GateAnswer:
     verdict = judgement.verdict
     if judgement.counts_as_violated:
-        return GateAnswer(wanted=True, reason=f"Still so: {verdict.reason}")
+        return GateAnswer(wanted=True, reason=f"Still so: {verdict.reason}", limits=judgement.rule.limits)
     if verdict.outcome is Outcome.HEALTHY:
         return GateAnswer(wanted=False, reason=f"No longer so: {verdict.reason}")
     return GateAnswer(wanted=False, reason=f"No fresh data says that it is still so: {verdict.reason}")
@@ -177,6 +190,9 @@ def _carry_out(judgement: Judgement, together: frozenset[str], at: datetime) -> 
         return Settled(judgement=judgement, incident=incident.incident)
     if transition is Transition.OPENED:
         _mark_relapse(incident, at)
+    if transition is Transition.RESOLVED:
+        reason = f"incident {incident.pk} is over: {judgement.step.reason}"
+        dispatch.withdraw_waiting(incident_id=incident.pk, reason=reason, at=at)
     noted = None if transition is None else flaps.note(judgement.result, incident=incident, at=at)
     if noted is not None:
         incident = noted.incident or incident

@@ -11,6 +11,7 @@ import yaml
 from policies import authoring, documents
 from policies.authoring import Saved
 from policies.documents import Draft, UnableToReadPolicy
+from policies.engine import modes
 from policies.models import Policy
 from vigil.kernel.database import tx
 from vigil.kernel.errors import FieldError
@@ -131,8 +132,9 @@ def _everything() -> Any:
 
 
 def _ordered(written: documents.Json) -> documents.Json:
-    """Fields in the order people think of them; the mode says what `auto_remediate` does."""
-    return {field: written[field] for field in documents.FIELDS if field in written and field != "mode"}
+    """Fields in the order people think of them; of `mode` and `auto_remediate`, the one that says it all."""
+    superfluous = "auto_remediate" if modes.asks(str(written["mode"])) else "mode"
+    return {field: written[field] for field in documents.FIELDS if field in written and field != superfluous}
 
 
 class _Dumper(yaml.SafeDumper):

@@ -217,7 +217,11 @@ VIGIL_REMEDIATORS = table("VIGIL_REMEDIATORS")
 VIGIL_PAUSE_FILE = Path(text("VIGIL_PAUSE_FILE", default=str(VIGIL_DATA_DIR / "VIGIL_PAUSE")))
 VIGIL_GLOBAL_CONCURRENCY = whole("VIGIL_GLOBAL_CONCURRENCY", default=10, least=1)
 VIGIL_DEFAULT_COOLDOWN_SECONDS = whole("VIGIL_DEFAULT_COOLDOWN_SECONDS", default=20 if VIGIL_DEMO else 300)
+VIGIL_APPROVAL_SECONDS = whole("VIGIL_APPROVAL_SECONDS", default=1_800, least=60, most=604_800)
+VIGIL_SECOND_PAIR_OF_EYES = flag("VIGIL_SECOND_PAIR_OF_EYES", default=True)
+VIGIL_PROTECTED_TARGETS = names("VIGIL_PROTECTED_TARGETS")
 ACTION_GATE = "policies.remedies.still_wanted"
+ACTION_EVIDENCE = "policies.evidence.about"
 VIGIL_WATCHDOG_SECONDS = whole("VIGIL_WATCHDOG_SECONDS", default=60, most=3_600)
 VIGIL_ROLE = text("VIGIL_ROLE", default="command")
 """What this process is: web, worker, chores, beat, dispatcher or command; `manage.py up` says so to each."""

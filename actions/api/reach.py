@@ -3,9 +3,10 @@
 from django.db.models import QuerySet
 
 from actions import queries
+from actions.consent import Voice
 from actions.models import Action
 from actions.queries import ActionView
-from vigil.access import bounds
+from vigil.access import bounds, scopes
 from vigil.access.principal import Principal
 from vigil.kernel.errors import NotFound, VigilError
 
@@ -28,6 +29,15 @@ def one(action_id: int, caller: Principal) -> ActionView:
     if not bounds.covers(caller.targets, found.target):
         raise NotFound(f"There is no action {action_id}; GET /api/v1/actions lists those there are.")
     return found
+
+
+def voice(caller: Principal) -> Voice:
+    """The caller as one whose word may be awaited."""
+    return Voice(
+        actor=caller.actor,
+        operates=scopes.ACTIONS_WRITE in caller.scopes,
+        approves=scopes.ACTIONS_APPROVE in caller.scopes,
+    )
 
 
 def check_target(target: str, caller: Principal) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from actions.approvals import Picture
 from actions.control import ControlState
 from actions.pulling import Task
 from actions.queries import ActionTypeView, ActionView, AttemptView
@@ -33,11 +34,41 @@ def action(found: ActionView) -> dict[str, object]:
         "ordered_by": found.ordered_by,
         "retry_of": found.retry_of,
         "cancel_requested": found.cancel_requested,
+        "approvals_needed": found.people,
+        "approval_expires_at": found.approval_expires_at,
         "request_id": found.request_id,
         "deadline": found.deadline,
         "created_at": found.created_at,
         "started_at": found.started_at,
         "finished_at": found.finished_at,
+    }
+
+
+def approval(found: Picture | None) -> dict[str, object] | None:
+    """What an approver needs to know; None for an action that needs nobody's word."""
+    if found is None:
+        return None
+    return {
+        "needed": found.needed,
+        "missing": found.missing,
+        "by": found.asks,
+        "because": found.because,
+        "risk": found.risk,
+        "given": [{"by": one.by, "verdict": one.verdict, "reason": one.reason, "at": one.at} for one in found.given],
+        "expires_at": found.expires_at,
+        "approved_at": found.approved_at,
+        "now": found.now and {"wanted": found.now.wanted, "reason": found.now.reason},
+        "before": [
+            {
+                "action_id": one.action_id,
+                "action": one.kind,
+                "state": one.state,
+                "verification": one.verification,
+                "at": one.at,
+            }
+            for one in found.before
+        ],
+        "evidence": found.evidence,
     }
 
 

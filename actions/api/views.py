@@ -1,6 +1,8 @@
 """The API of actions: each view reads the request, makes one call, and shows the answer."""
 
 import re
+from collections.abc import Callable
+from datetime import datetime
 
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
@@ -8,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from actions import control, dispatch, queries, reporting
+from actions import approvals, control, dispatch, queries, reporting
 from actions.api import bodies, reach, shapes, signed
 from actions.models import Action
 from actions.queries import ActionView
@@ -99,7 +101,7 @@ class OneActionView(ApiView):
 
     @extend_schema(summary="Show an action", responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request, action_id: str) -> Response:
-        return Response(_whole(reach.one(int(action_id), self.caller(request))))
+        return Response(_whole(reach.one(int(action_id), self.caller(request)), at=self.at(request)))
 
     @extend_schema(
         summary="Change an action's notes",
@@ -139,6 +141,36 @@ class CancelView(ApiView):
         action = dispatch.cancel(action_id=int(action_id), actor=caller.actor, reason=reason, at=self.at(request))
         outcome = "requested" if action.is_live else "cancelled"
         return Response({**shapes.action(action), "cancel": outcome}, status=202 if action.is_live else 200)
+
+
+class ApproveView(ApiView):
+    """Lets an action run that waits for somebody's word."""
+
+    required_scopes = {"POST": scopes.EITHER_WORD}
+
+    @extend_schema(
+        summary="Approve an action that waits for it",
+        description="A suggestion takes `actions:write` or `actions:approve`, everything else `actions:approve`."
+        " 409 names the guard that holds it, or says that it is no longer wanted; 403 that somebody else has to do it.",
+        request=_body("Reason", reason="string"),
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def post(self, request: Request, action_id: str) -> Response:
+        return _judge(self, request, action_id, approvals.approve)
+
+
+class RejectView(ApiView):
+    """Turns an action down that waits for somebody's word."""
+
+    required_scopes = {"POST": scopes.EITHER_WORD}
+
+    @extend_schema(
+        summary="Reject an action that waits for approval",
+        request=_body("Reason", reason="string"),
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def post(self, request: Request, action_id: str) -> Response:
+        return _judge(self, request, action_id, approvals.reject)
 
 
 class RetryView(ApiView):
@@ -252,12 +284,22 @@ def _filtered(request: Request, *, status: str) -> QuerySet[Action]:
     )
 
 
-def _whole(action: ActionView) -> dict[str, object]:
+def _whole(action: ActionView, *, at: datetime) -> dict[str, object]:
     return {
         **shapes.action(action),
+        "approval": shapes.approval(approvals.picture(action, at=at)),
         "tries": [shapes.attempt(attempt) for attempt in queries.attempts_of(action.id)],
         "timeline": [entries.shown(entry) for entry in entries.of(f"action:{action.id}")],
     }
+
+
+def _judge(view: ApiView, request: Request, action_id: str, judge: Callable[..., ActionView]) -> Response:
+    caller = view.caller(request)
+    reason = _optional_reason(view, request)
+    reach.one(int(action_id), caller)
+    at = view.at(request)
+    action = judge(action_id=int(action_id), voice=reach.voice(caller), reason=reason, at=at)
+    return Response({**shapes.action(action), "approval": shapes.approval(approvals.picture(action, at=at))})
 
 
 def _annotate(view: ApiView, request: Request, action_id: str) -> Response:

@@ -36,6 +36,8 @@ class Effect(enum.StrEnum):
     UNVERIFIABLE = "unverifiable"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    """It waited for somebody's word, and that was no."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,7 @@ _SPENT = {
     Effect.UNVERIFIABLE: "could not be verified for want of fresh data",
     Effect.FAILED: "failed",
     Effect.CANCELLED: "was cancelled",
+    Effect.REJECTED: "was turned down",
 }
 
 

@@ -21,8 +21,9 @@ class HasScope(BasePermission):
         if not caller.actor:
             return False
         required = _required(request, getattr(view, "required_scopes", {}))
-        if required not in caller.scopes:
-            self.message = f"This needs the scope {required!r}; {caller.actor} has {_listed(caller.scopes)}."
+        if not scopes.held(required, caller.scopes):
+            wanted = " or ".join(repr(one) for one in required.split("|"))
+            self.message = f"This needs the scope {wanted}; {caller.actor} has {_listed(caller.scopes)}."
             return False
         if caller.targets and (required in scopes.BEYOND_TARGETS or getattr(view, "concerns_all_targets", False)):
             bound = ", ".join(caller.targets)

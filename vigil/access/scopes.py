@@ -15,6 +15,9 @@ SIMULATOR = "simulator"
 
 ALL = frozenset({INGEST, READ, ACTIONS_WRITE, ACTIONS_APPROVE, POLICIES_WRITE, REMEDIATOR, CONTROL, SIMULATOR})
 
+EITHER_WORD = f"{ACTIONS_WRITE}|{ACTIONS_APPROVE}"
+"""One of the two is enough to knock; which of them counts depends on what waits."""
+
 BEYOND_TARGETS = frozenset({POLICIES_WRITE, CONTROL, SIMULATOR})
 """What these allow reaches every target: a key that is bound to some may not use them."""
 
@@ -30,6 +33,11 @@ OF_GROUP = {
 def of_groups(groups: Iterable[str]) -> frozenset[str]:
     """Everything that membership in these groups allows."""
     return frozenset().union(*(OF_GROUP.get(name, frozenset()) for name in groups))
+
+
+def held(required: str, scopes: frozenset[str]) -> bool:
+    """Whether the scopes have what is required: one scope, or one of several with `|` between them."""
+    return any(one in scopes for one in required.split("|"))
 
 
 def check(scopes: Iterable[str]) -> frozenset[str]:

@@ -7,6 +7,7 @@ from django.db import connection, transaction
 
 from actions import dispatch, execution, queries, states
 from actions.claims import Claimed, claim
+from actions.consent import Asks
 from actions.guards import Limits
 from actions.models import Action
 from actions.queries import ActionView
@@ -27,6 +28,7 @@ def answer(
     params: Mapping[str, object] | None = None,
     incident_id: int | None = 7,
     settle: timedelta | None = None,
+    asks: Asks = Asks.NOBODY,
 ) -> dispatch.OrderAnswer:
     """What an order of a policy is answered."""
     with transaction.atomic():
@@ -44,6 +46,8 @@ def answer(
             severity="warning",
             limits=limits,
             settle=settle,
+            asks=asks,
+            asked_by="policy high-cpu asks first" if asks else "",
         )
 
 
@@ -95,6 +99,12 @@ def deadline_over(action_id: int) -> None:
     """Let the action's deadline be over."""
     past = clock.now() - timedelta(seconds=1)
     Action.objects.filter(pk=action_id).update(deadline=past, created_at=past - timedelta(hours=1))
+
+
+def word_overdue(action_id: int) -> None:
+    """Let the time be over in which somebody might have approved it."""
+    past = clock.now() - timedelta(seconds=1)
+    Action.objects.filter(pk=action_id).update(approval_expires_at=past)
 
 
 def story(action_id: int) -> list[str]:

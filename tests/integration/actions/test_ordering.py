@@ -8,6 +8,7 @@ from django.db import transaction
 
 from actions import catalogue, control, dispatch, queries
 from actions.claims import NotClaimed, claim
+from actions.consent import Asks
 from actions.dispatch import Held, Ordered, Refused, UnableToOrder
 from actions.guards import Limits
 from actions.models import Action, ActionType, Budget, Remediator, TargetGuard
@@ -209,7 +210,7 @@ def test_orders_by_hand_without_a_key_are_two(remote: fakes.Fake) -> None:
 
 @pytest.mark.parametrize("prepare", ["ready", "retry_wait", "awaiting_approval"])
 def test_what_waits_is_cancelled_at_once(remote: fakes.Fake, prepare: str) -> None:
-    action = make.ordered()
+    action = make.ordered(asks=Asks.OPERATOR)
     Action.objects.filter(pk=action.id).update(state=prepare)
     after = dispatch.cancel(action_id=action.id, actor="user:ana", reason="not now", at=clock.now())
     assert after.state == "cancelled"

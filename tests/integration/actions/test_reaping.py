@@ -100,7 +100,7 @@ def test_a_cancelled_action_whose_worker_died_is_over(remote: fakes.Fake) -> Non
     assert make.state(action.id) == "cancelled"
 
 
-@pytest.mark.parametrize("state", ["ready", "retry_wait", "awaiting_approval"])
+@pytest.mark.parametrize("state", ["ready", "retry_wait"])
 def test_what_waited_too_long_expires(remote: fakes.Fake, state: str) -> None:
     action = make.ordered()
     Action.objects.filter(pk=action.id).update(state=state)

@@ -65,6 +65,16 @@ def test_auto_remediate_is_the_mode_both_ways(auto: bool, mode: str) -> None:
     assert shown["auto_remediate"] is auto
 
 
+@pytest.mark.parametrize("mode", ["suggest", "approve"])
+def test_what_asks_first_does_not_remediate_by_itself_and_reads_back_as_written(mode: str) -> None:
+    document = documents.read(WRITTEN | {"mode": mode}).document
+    shown = documents.written(name="x", enabled=True, kept=documents.stored(document))
+    assert (shown["mode"], shown["auto_remediate"]) == (mode, False)
+    assert documents.read(shown).document == document
+    assert documents.read(documents.merge(shown, {"auto_remediate": False})).document.mode == mode
+    assert documents.read(documents.merge(shown, {"auto_remediate": True})).document.mode == "auto"
+
+
 def test_a_condition_may_be_a_sentence() -> None:
     said = documents.read(WRITTEN | {"condition": "avg(cpu_percent, 5m) > 90 for 2m"}).document
     assert said.sentence == "avg(cpu_percent, 5m) > 90 for 2m"
@@ -91,7 +101,9 @@ def test_a_condition_may_be_a_sentence() -> None:
         ({"enabled": 1}, "enabled"),
         ({"auto_remediate": None}, "auto_remediate"),
         ({"mode": "auto", "auto_remediate": False}, "mode"),
-        ({"mode": "suggest"}, "mode"),
+        ({"mode": "sometimes"}, "mode"),
+        ({"mode": "suggest", "auto_remediate": True}, "mode"),
+        ({"approval_expires": "5s"}, "approval_expires"),
         ({"target_tag": ""}, "target_tag"),
         ({"target_tag": "a b"}, "target_tag"),
         ({"description": "x" * 2001}, "description"),

@@ -1,0 +1,143 @@
+"""What each mode makes of the same reading, and what becomes of a proposal."""
+
+from datetime import timedelta
+
+import pytest
+
+from actions import approvals, queries, reaper
+from actions.approvals import UnableToApprove
+from actions.consent import Voice
+from actions.models import Action
+from policies import authoring, transfer
+from policies.models import Decision
+from policies.remedies import still_wanted
+from tests.integration.actions import make
+from tests.integration.policies import cast, remediator
+from vigil.kernel import clock
+
+pytestmark = pytest.mark.django_db
+
+BO = Voice(actor="user:bo", operates=True, approves=True)
+
+
+def _proposed(mode: str = "suggest", **fields: object) -> queries.ActionView:
+    cast.policy(auto_remediate=False, mode=mode, **fields)
+    settled = cast.only(cast.post(95, at=clock.now()))
+    assert settled.decided is not None
+    assert settled.decided.action is not None
+    return settled.decided.action
+
+
+@pytest.mark.parametrize(
+    ("mode", "state", "asks"),
+    [("suggest", "awaiting_approval", "operator"), ("approve", "awaiting_approval", "approver"), ("auto", "ready", "")],
+)
+def test_each_mode_orders_in_its_own_way(mode: str, state: str, asks: str) -> None:
+    cast.policy(auto_remediate=mode == "auto", mode=mode)
+    action = cast.only(cast.post(95, at=clock.now())).decided.action  # type: ignore[union-attr]
+    assert action is not None
+    assert (action.state, action.asks) == (state, asks)
+
+
+def test_a_proposal_says_until_when_it_waits_and_is_not_made_twice() -> None:
+    action = _proposed(approval_expires="10m")
+    assert action.approval_expires_at == action.created_at + timedelta(minutes=10)
+    cast.post(96, at=clock.now())
+    assert Action.objects.count() == 1
+    assert Decision.objects.get(answer="order").reason == (
+        f"Proposed scale-up on web-01, which waits for somebody's click until {action.approval_expires_at:%H:%M:%S}"
+        " UTC: cpu_usage 95 > 90"
+    )
+
+
+def test_an_approved_proposal_is_carried_out() -> None:
+    action = _proposed("approve")
+    with cast.use_fake_remediator():
+        assert approvals.approve(action_id=action.id, voice=BO, reason="", at=clock.now()).state == "ready"
+        make.run(action.id)
+    assert make.state(action.id) == "succeeded"
+    assert len(remediator.calls) == 1
+
+
+def test_what_healed_meanwhile_is_not_approved() -> None:
+    action = _proposed(keep_open_for="1h")
+    cast.post(20, at=clock.now())
+    with pytest.raises(UnableToApprove, match="No longer so: cpu_usage 20") as refusal:
+        approvals.approve(action_id=action.id, voice=BO, reason="", at=clock.now())
+    assert refusal.value.code == "no_longer_wanted"
+    assert make.state(action.id) == "cancelled"
+
+
+def test_a_proposal_goes_with_its_incident() -> None:
+    action = _proposed()
+    cast.post(20, at=clock.now())
+    after = queries.get(action.id)
+    assert after.state == "cancelled"
+    assert make.story(action.id) == ["awaiting_approval", "cancelled"]
+
+
+def test_what_nobody_approved_is_proposed_again_and_does_not_count_as_tried() -> None:
+    first = _proposed()
+    make.word_overdue(first.id)
+    assert reaper.put_right(at=clock.now())["unapproved"] == 1
+    again = cast.only(cast.post(97, at=clock.now())).decided
+    assert again is not None
+    assert again.action is not None
+    assert again.action.id != first.id
+    assert again.action.state == "awaiting_approval"
+    assert not cast.incident().exhausted
+
+
+def test_a_no_counts_as_tried() -> None:
+    action = _proposed()
+    approvals.reject(action_id=action.id, voice=BO, reason="deploy", at=clock.now())
+    decided = cast.only(cast.post(97, at=clock.now())).decided
+    assert decided is not None
+    assert decided.reason == "scale-up was turned down, and it was the only step"
+    assert cast.incident().exhausted
+
+
+def test_a_policy_that_only_observes_by_now_lets_nothing_be_approved() -> None:
+    action = _proposed()
+    authoring.update(name="high-cpu-alert", change={"mode": "observe"}, actor="user:ana", at=clock.now())
+    with pytest.raises(UnableToApprove, match="only observes now"):
+        approvals.approve(action_id=action.id, voice=BO, reason="", at=clock.now())
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "wanted"),
+    [("auto", "suggest", False), ("auto", "approve", False), ("suggest", "approve", False), ("approve", "auto", True)],
+)
+def test_a_policy_that_asks_more_than_it_did_drops_what_was_not_asked(before: str, now: str, wanted: bool) -> None:
+    cast.policy(auto_remediate=before == "auto", mode=before)
+    action = cast.only(cast.post(95, at=clock.now())).decided.action  # type: ignore[union-attr]
+    assert action is not None
+    authoring.update(name="high-cpu-alert", change={"mode": now}, actor="user:ana", at=clock.now())
+    answer = still_wanted(
+        action_id=action.id,
+        incident_id=action.incident_id,
+        policy_name=action.policy_name,
+        target=action.target,
+        kind=action.kind,
+        at=clock.now(),
+    )
+    assert answer.wanted is wanted
+
+
+def test_the_evidence_names_incident_condition_and_numbers() -> None:
+    action = _proposed()
+    seen = approvals.picture(action, at=clock.now())
+    assert seen is not None
+    assert seen.now is not None
+    assert (seen.now.wanted, seen.now.reason) == (True, "Still so: cpu_usage 95 > 90")
+    assert seen.evidence["condition"] == "cpu_usage > 90"
+    assert seen.evidence["incident"]["id"] == cast.incident().pk  # type: ignore[index]
+    assert seen.evidence["incident"]["value"] == 95  # type: ignore[index]
+    assert seen.evidence["decision"]["numbers"]  # type: ignore[index]
+
+
+def test_a_file_says_suggest_and_reads_back() -> None:
+    cast.policy(auto_remediate=False, mode="suggest", approval_expires="10m")
+    exported = transfer.dump()
+    assert "mode: suggest" in exported
+    assert "auto_remediate" not in exported
