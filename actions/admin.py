@@ -9,17 +9,21 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from actions import dispatch, queries
+from actions import approvals, dispatch, queries
+from actions.consent import Asks, Voice
 from actions.forms import ActionTypeForm, OrderForm, RemediatorForm
 from actions.models import Action, ActionType, Remediator
 from actions.states import TERMINAL, State, Status, states_of
-from vigil.access import marks, scoped
-from vigil.access.scoped import ADMINISTRATORS, OPERATORS, ScopedAdmin
+from vigil.access import marks, scoped, scopes
+from vigil.access.scoped import ADMINISTRATORS, APPROVERS, OPERATORS, ScopedAdmin
 from vigil.audit import entries
 from vigil.kernel import clock, context
 from vigil.kernel.errors import VigilError
 
 RETRIABLE = frozenset({State.FAILED, State.EXPIRED, State.CANCELLED, State.REJECTED, State.NEEDS_HUMAN})
+
+PARTS = {part: f"console/action_{part}.html" for part in ("body", "head", "rest")}
+"""Parts of an action's page that refresh by themselves; what a person is writing in is in none."""
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -29,7 +33,8 @@ class StatusFilter(admin.SimpleListFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("needs_human", "needs human"), ("live", "not over"), *((one.value, one.value) for one in Status)]
+        special = [("needs_human", "needs human"), ("awaiting_approval", "waits for approval"), ("live", "not over")]
+        return [*special, *((one.value, one.value) for one in Status)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Action]) -> QuerySet[Action]:
         match self.value():
@@ -37,6 +42,8 @@ class StatusFilter(admin.SimpleListFilter):
                 return queryset
             case "needs_human":
                 return queryset.filter(state=State.NEEDS_HUMAN)
+            case "awaiting_approval":
+                return queryset.filter(state=State.AWAITING_APPROVAL)
             case "live":
                 return queryset.exclude(state__in=sorted(TERMINAL))
             case said:
@@ -58,7 +65,13 @@ class ActionAdmin(ScopedAdmin[Action]):
     def get_urls(self) -> list[URLPattern]:
         own = [
             path(f"<int:action_id>/{verb}/", self.admin_site.admin_view(view), name=f"actions_action_{verb}")
-            for verb, view in (("cancel", self.cancel_view), ("retry", self.retry_view), ("note", self.note_view))
+            for verb, view in (
+                ("cancel", self.cancel_view),
+                ("retry", self.retry_view),
+                ("note", self.note_view),
+                ("approve", self.approve_view),
+                ("reject", self.reject_view),
+            )
         ]
         return [*own, *super().get_urls()]
 
@@ -144,6 +157,7 @@ class ActionAdmin(ScopedAdmin[Action]):
         if row is None:
             raise Http404("There is no such action.")
         shown = queries.view(row)
+        may_judge = approvals.may_judge(shown, _voice(request))
         page = {
             **self.admin_site.each_context(request),
             "title": f"{shown.kind} on {shown.target}",
@@ -153,12 +167,14 @@ class ActionAdmin(ScopedAdmin[Action]):
             "story": entries.of(row.subject),
             "retries": row.retries.order_by("id"),
             "may_steer": scoped.allows(request, OPERATORS),
-            "may_cancel": shown.is_live and not (shown.cancel_requested and not shown.needs_human),
+            "may_cancel": shown.is_live and not may_judge and not (shown.cancel_requested and not shown.needs_human),
             "may_retry": shown.state in RETRIABLE,
+            "approval": approvals.picture(shown, at=clock.now()),
+            "may_judge": may_judge,
+            "why_not": approvals.why_not_approve(shown, _voice(request)) if shown.waits_for_a_word else "",
             "at": clock.now(),
         }
-        part = request.GET.get("part") == "body"
-        return TemplateResponse(request, "console/action_body.html" if part else "console/action.html", page)
+        return TemplateResponse(request, PARTS.get(request.GET.get("part", ""), "console/action.html"), page)
 
     def cancel_view(self, request: HttpRequest, action_id: int) -> HttpResponse:
         """Cancel it, or ask the remediator's worker to."""
@@ -167,6 +183,14 @@ class ActionAdmin(ScopedAdmin[Action]):
     def retry_view(self, request: HttpRequest, action_id: int) -> HttpResponse:
         """Order it again as a new action."""
         return self._steer(request, action_id, self._retry)
+
+    def approve_view(self, request: HttpRequest, action_id: int) -> HttpResponse:
+        """Say yes to what waits for a word."""
+        return self._judge(request, action_id, self._approve)
+
+    def reject_view(self, request: HttpRequest, action_id: int) -> HttpResponse:
+        """Say no to it."""
+        return self._judge(request, action_id, self._reject)
 
     def note_view(self, request: HttpRequest, action_id: int) -> HttpResponse:
         """Replace its notes."""
@@ -184,6 +208,26 @@ class ActionAdmin(ScopedAdmin[Action]):
             return f"Action {action_id} is cancelled."
         state = after.state.replace("_", " ")
         return f"Action {action_id} is {state}: the cancellation is requested, no new attempt starts."
+
+    def _judge(self, request: HttpRequest, action_id: int, verb: Callable[[HttpRequest, int], str]) -> HttpResponse:
+        asks = self.get_queryset(request).filter(pk=action_id).values_list("asks", flat=True).first()
+        needs = OPERATORS if asks == Asks.OPERATOR and not scoped.allows(request, APPROVERS) else APPROVERS
+        back = reverse("admin:actions_action_change", args=[action_id])
+        return scoped.carry_out(request, needs=needs, do=lambda: verb(request, action_id), back=back)
+
+    def _approve(self, request: HttpRequest, action_id: int) -> str:
+        after = approvals.approve(
+            action_id=action_id, voice=_voice(request), reason=scoped.said(request, "reason"), at=clock.now()
+        )
+        if after.waits_for_a_word:
+            return f"Your approval of action {action_id} is kept; it waits for somebody else's as well."
+        return f"Action {action_id} is approved and starts."
+
+    def _reject(self, request: HttpRequest, action_id: int) -> str:
+        approvals.reject(
+            action_id=action_id, voice=_voice(request), reason=scoped.said(request, "reason"), at=clock.now()
+        )
+        return f"Action {action_id} is rejected; it will not run."
 
     def _retry(self, request: HttpRequest, action_id: int) -> str:
         answer = dispatch.retry(
@@ -282,6 +326,15 @@ class ActionTypeAdmin(EditedByAdministrators, ScopedAdmin[ActionType]):
     @admin.display(description="risk", ordering="risk")
     def shown_risk(self, obj: ActionType) -> str:
         return marks.tag(obj.risk, of={"high": "warning", "critical": "critical"}.get(obj.risk, ""))
+
+
+def _voice(request: HttpRequest) -> Voice:
+    caller = scoped.caller(request)
+    return Voice(
+        actor=caller.actor,
+        operates=scopes.ACTIONS_WRITE in caller.scopes,
+        approves=scopes.ACTIONS_APPROVE in caller.scopes,
+    )
 
 
 def _reason(request: HttpRequest) -> str:

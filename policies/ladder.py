@@ -34,6 +34,8 @@ def _step_of(action: ActionView) -> int:
 
 
 def _effect_of(action: ActionView) -> planning.Effect:
+    if action.waits_for_a_word:
+        return planning.Effect.ASKED
     if action.is_live:
         return planning.Effect.RUNNING
     if action.ended_ok:

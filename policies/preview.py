@@ -8,7 +8,7 @@ from datetime import datetime
 from policies import book, filling, judging, readings
 from policies.book import Book, Rule
 from policies.documents import Document
-from policies.engine import conditions, evaluation, muting, rendering
+from policies.engine import conditions, evaluation, modes, muting, rendering
 from policies.engine.values import Sample, Series, Verdict
 from policies.readings import Data
 
@@ -25,8 +25,8 @@ class Outlook:
 
     @property
     def would_order(self) -> bool:
-        """Violated, and the policy may act."""
-        return self.verdict.violated and self.rule.mode == "auto"
+        """Violated, and the policy may act, or propose to."""
+        return self.verdict.violated and modes.orders(self.rule.mode)
 
     @property
     def filled_in(self) -> str:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from django.conf import settings
 
-from actions import guards
+from actions import consent, guards
 from actions.queries import ActionView
 from actions.states import State, Status
 from metrics import targets as metric_targets
-from policies import book, documents, judging, transfer, verification
+from policies import book, deciding, documents, judging, transfer, verification
 from policies.book import Rule
-from policies.engine import planning
+from policies.engine import modes, planning
 from policies.engine.rehearsal import comparing, file, run
 from policies.engine.rehearsal.comparing import Difference
 from policies.engine.rehearsal.file import File, FileError
@@ -193,7 +193,8 @@ def subject_of(rule: Rule) -> Subject:
             planning.LadderStep(action=step.action, params=step.params, wait=wait)
             for step, wait in zip(steps, waits, strict=True)
         ),
-        acts=rule.mode == Mode.AUTO,
+        acts=rule.mode != Mode.OBSERVE,
+        asks=consent.describe(deciding.asks_of(rule.mode)) if modes.asks(rule.mode) else "",
         target_of=lambda tags, target: rule.target_of(tags=tags, target=target),
         regroups=rule.regroups,
         named="" if named == "all" or "*" in named or "?" in named else named,

@@ -22,6 +22,13 @@ from vigil.kernel.database import tx
 from vigil.kernel.errors import FieldError, VigilError
 
 PREVIEW_MAX = 200
+MODES = {"observe": "observes", "suggest": "suggests", "approve": "asks for approval", "auto": "acts"}
+IN_FORCE = {
+    "observe": "only observes",
+    "suggest": "proposes: an operator's click lets it act",
+    "approve": "proposes: an approver lets it act",
+    "auto": "acts",
+}
 
 
 class SeverityFilter(admin.SimpleListFilter):
@@ -88,7 +95,7 @@ class PolicyAdmin(ScopedAdmin[Policy]):
 
     @admin.display(description="mode", ordering="mode")
     def shown_mode(self, obj: Policy) -> str:
-        return marks.tag("acts" if obj.mode == "auto" else "observes", of="auto" if obj.mode == "auto" else "")
+        return marks.tag(MODES[obj.mode], of="auto" if obj.mode == "auto" else "")
 
     @admin.display(description="remedy")
     def remedy(self, obj: Policy) -> str | None:
@@ -185,6 +192,7 @@ class PolicyAdmin(ScopedAdmin[Policy]):
             "opts_of_list": self.model._meta,
             "form": form,
             "policy": policy,
+            "policy_mode": MODES[policy.mode] if policy is not None else "",
             "health": getattr(policy, "health", None),
             "terms": history.terms(policy.current) if policy is not None and policy.current is not None else [],
             "editions": history.of(policy) if policy is not None else [],
@@ -338,4 +346,4 @@ def _change_page(policy_id: int) -> str:
 def _force(policy: Policy) -> str:
     if not policy.enabled:
         return "It is switched off."
-    return "It is in force and acts." if policy.mode == "auto" else "It is in force and only observes."
+    return f"It is in force and {IN_FORCE[policy.mode]}."

@@ -5,8 +5,9 @@ from datetime import datetime
 
 from django.conf import settings
 
+from actions import dispatch
 from actions.queries import ActionView
-from policies import authoring, story
+from policies import authoring, deciding, story
 from policies.engine.muting import Mute
 from policies.engine.rendering import UnableToRender
 from policies.flaps import Mark
@@ -113,11 +114,18 @@ def dry_run(found: Outlook) -> Json:
         "status": "dry_run",
         "params": dict(step.params),
         "policy_name": found.rule.name,
+        "waits_for": _waits_for(found),
     }
     try:
         return told | {"params": found.params()}
     except UnableToRender as error:
         return told | {"status": "refused", "reason": str(error)}
+
+
+def _waits_for(found: Outlook) -> str:
+    """Whose word it would wait for: an operator's, an approver's, or "" for nobody's."""
+    asks = deciding.asks_of(found.rule.mode)
+    return dispatch.needs(kind=found.rule.action, target=found.target, asks=asks, asked_by="").asks.value
 
 
 def incident(

@@ -28,6 +28,8 @@ class Effect(enum.StrEnum):
 
     RUNNING = "running"
     """Ordered and not ended yet; also while it needs a person."""
+    ASKED = "asked"
+    """It waits for somebody's word."""
     UNVERIFIED = "unverified"
     """Ended well; whether it helped is not known yet."""
     EFFECTIVE = "effective"
@@ -75,6 +77,7 @@ type NextStep = Take | Wait | GiveUp
 
 _STILL = {
     Effect.RUNNING: "is not finished yet",
+    Effect.ASKED: "is proposed and waits for somebody's word",
     Effect.UNVERIFIED: "is done; whether it helped is being verified",
     Effect.EFFECTIVE: "helped; waiting for the incident to close",
 }

@@ -9,8 +9,9 @@ from threading import Thread
 
 from django.contrib.auth.models import Group, User
 
-from actions import dispatch, execution, reaper
-from actions.models import Action, Remediator
+from actions import approvals, dispatch, execution, reaper
+from actions.consent import Voice
+from actions.models import Action, ActionType, Remediator
 from actions.states import State
 from metrics.formats.reading import EventReading, Reading
 from policies import authoring, intake, sweep
@@ -122,11 +123,43 @@ def build() -> None:
     send("error_rate", 9.4, "api-02")
     send("error_rate", 1.1, "api-01")
     send("latency_ms", 912.0, "api-01")
+    ask_first()
     mute()
     send("queue_length", 900, "batch-01")
     happen("deploy_finished", "api-02")
     happen("deploy_failed", "queue-02", severity="critical")
     sweep.run(at=clock.now())
+
+
+def ask_first() -> None:
+    """What waits for somebody's word: a suggestion, and a critical action that one of two has approved."""
+    policy(
+        "checkout-slow",
+        "latency_ms > 900",
+        target="checkout-*",
+        action="restart-service",
+        params={"service": "checkout", "grace_seconds": 30},
+        mode="suggest",
+    )
+    policy(
+        "node-dead",
+        "disk_errors > 50",
+        target="node-*",
+        severity="critical",
+        action="drain-pod",
+        params={"grace_seconds": 60},
+        mode="approve",
+    )
+    ActionType.objects.filter(name="drain-pod").update(risk="critical")
+    send("latency_ms", 1840.0, "checkout-03", region="eu-west")
+    send("disk_errors", 212.0, "node-17", rack="b4")
+    waiting = Action.objects.get(target="node-17")
+    approvals.approve(
+        action_id=waiting.pk,
+        voice=Voice(actor="user:bo", approves=True),
+        reason="Its disk is dying; I looked at the SMART log.",
+        at=clock.now(),
+    )
 
 
 def mute() -> None:

@@ -35,6 +35,7 @@ TONES: Mapping[str, str] = {
             "expired",
             "flapping",
             "flapping_began",
+            "awaiting_approval",
         ],
         "warning",
     ),
@@ -54,7 +55,7 @@ TONES: Mapping[str, str] = {
         ],
         "success",
     ),
-    **dict.fromkeys(["info", "running", "executing", "accepted", "order", "auto"], "info"),
+    **dict.fromkeys(["info", "running", "executing", "accepted", "order", "auto", "approved"], "info"),
 }
 
 

@@ -27,6 +27,7 @@ type Needs = frozenset[str] | None
 
 READERS: Needs = frozenset({scopes.READ})
 OPERATORS: Needs = frozenset({scopes.READ, scopes.ACTIONS_WRITE})
+APPROVERS: Needs = frozenset({scopes.READ, scopes.ACTIONS_APPROVE})
 EDITORS: Needs = frozenset({scopes.READ, scopes.POLICIES_WRITE})
 SWITCHERS: Needs = frozenset({scopes.READ, scopes.CONTROL})
 ADMINISTRATORS: Needs = scopes.ALL

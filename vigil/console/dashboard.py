@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Case, Count, IntegerField, Max, Q, Value, When
 
-from actions import control, queries
+from actions import consent, control, queries
 from actions.control import ControlState
 from actions.models import Action
 from actions.queries import ActionView
@@ -75,6 +75,9 @@ class Now:
     counts: Counts
     needs_human: Sequence[ActionView]
     running: Sequence[ActionView]
+    asking: Sequence[ActionView]
+    """Those that wait for somebody's word, the first to expire first."""
+    asking_total: int
     waiting: Sequence[ActionView]
     waiting_total: int
     healed: Sequence[Healed]
@@ -125,8 +128,10 @@ def look(*, at: datetime) -> Now:
         counts=_counts(),
         needs_human=[one for one in working if one.needs_human],
         running=[one for one in working if one.status == "running" and not one.needs_human],
-        waiting=[one for one in working if one.status == "pending"],
-        waiting_total=sum(counts[state] for state in ("awaiting_approval", "ready", "leased", "retry_wait")),
+        asking=_asking() if counts["awaiting_approval"] else [],
+        asking_total=counts["awaiting_approval"],
+        waiting=[one for one in working if one.status == "pending" and not one.waits_for_a_word],
+        waiting_total=sum(counts[state] for state in ("ready", "leased", "retry_wait")),
         healed=_healed(),
         vitals=_vitals(),
         sweep=sweep.status(),
@@ -171,7 +176,10 @@ def _under_way(action: ActionView, switch: ControlState, *, at: datetime) -> str
     paused = " Vigil is not active, so it does not start." if switch.mode != "active" else ""
     match action.state:
         case State.AWAITING_APPROVAL:
-            return f"{action.kind} waits for somebody's approval."
+            until = (
+                f"{action.approval_expires_at:%H:%M} UTC" if action.approval_expires_at is not None else "it expires"
+            )
+            return f"{action.kind} waits for {consent.describe(action.asks)} until {until}."
         case State.READY | State.LEASED:
             return f"{action.kind} is ordered and about to start.{paused}"
         case State.RETRY_WAIT:
@@ -196,6 +204,11 @@ def _idle(incident: Incident, decision: Decision | None, *, at: datetime) -> str
 
 
 _DECIDED: Mapping[str, str] = {Answer.HOLD: "Held: {}.", Answer.REFUSE: "Refused: {}."}
+
+
+def _asking() -> list[ActionView]:
+    rows = Action.objects.filter(state=State.AWAITING_APPROVAL).order_by("approval_expires_at", "id")
+    return [queries.view(row) for row in rows[:SHOWN]]
 
 
 def _counts() -> Counts:

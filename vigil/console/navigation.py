@@ -69,4 +69,5 @@ def common_causes(request: HttpRequest) -> int | None:
 
 def waiting_for_people(request: HttpRequest) -> int | None:
     """How many actions cannot go on without a person; None shows no badge."""
-    return queries.counts_by_state()["needs_human"] or None
+    counts = queries.counts_by_state()
+    return counts["needs_human"] + counts["awaiting_approval"] or None

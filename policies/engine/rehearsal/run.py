@@ -329,7 +329,14 @@ class _Stage:
             return Stopped(guard="mode", reason=f"would have ordered {plan.what.action}, but the policy only observes")
         if step.in_grace_until is not None and moment < step.in_grace_until:
             return Stopped(guard="grace", reason=lifecycle.grace_reason(step.in_grace_until))
-        return self._world.guard(scene) or self._unfilled(subject, pair, plan)
+        return self._world.guard(scene) or self._unfilled(subject, pair, plan) or self._unasked(subject, plan)
+
+    def _unasked(self, subject: Subject, plan: Take) -> Stopped | None:
+        """In a replay nobody gives the word that a proposal waits for."""
+        if not subject.asks:
+            return None
+        reason = f"would have proposed {plan.what.action}, which waits for {subject.asks}"
+        return Stopped(guard="approval", reason=reason)
 
     def _unfilled(self, subject: Subject, pair: Pair, plan: Take) -> Stopped | None:
         try:

@@ -24,6 +24,8 @@ class Subject:
     ladder: Ladder
     acts: bool
     """Whether it may order; one that only observes never does."""
+    asks: str = ""
+    """Whose word its actions wait for; in a replay nobody says one. "" is nobody's."""
     target_of: Callable[[Mapping[str, str], str], str]
     """The target, or the group, that tags belong to for this policy; given the usual target, "" for none."""
     regroups: bool = False

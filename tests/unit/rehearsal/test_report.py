@@ -146,3 +146,16 @@ def test_the_page_has_a_test_that_passes_and_one_that_fails() -> None:
 def test_the_page_shows_exactly_what_is_printed(text: str, printed: str) -> None:
     lines = rehearse.check(document=yaml.safe_load(text)).lines()
     assert "\n".join(lines) == printed.split("\n", 1)[1].rstrip()
+
+
+@pytest.mark.parametrize("mode", ["suggest", "approve"])
+def test_what_asks_first_orders_nothing_in_a_replay_and_is_held_by_approval(mode: str) -> None:
+    document = f"""
+policies:
+  - {{name: high-cpu, target: "*", mode: {mode}, condition: cpu > 90, action: scale-up}}
+tests:
+  - name: nobody clicks
+    input_series: [{{series: 'cpu{{host="a"}}', values: 95x9}}]
+    expect: [{{at: 3m, actions: [], held: [{{policy: high-cpu, target: a, guard: approval}}]}}]
+"""
+    assert rehearse.check(document=yaml.safe_load(document)).ok

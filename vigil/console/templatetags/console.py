@@ -32,6 +32,12 @@ def ago(moment: datetime | None, at: datetime) -> str:
 
 
 @register.filter
+def left(until: datetime | None, at: datetime) -> str:
+    """How long it is from `at` until then: `24m10s`; nothing is left once it is over."""
+    return durations.spell(max(until - at, timedelta(0))) if until is not None else ""
+
+
+@register.filter
 def spelled(span: timedelta | None) -> str:
     """A length of time in its two largest units; a short one to a tenth of a second."""
     if span is None:
