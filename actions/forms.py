@@ -180,7 +180,7 @@ class ActionTypeForm(forms.ModelForm):  # type: ignore[type-arg]
         help_texts = {
             "name": "Keeps its meaning for ever; it cannot be changed later.",
             "retry_safety": "Whether an attempt that got no clear answer may be repeated. In doubt: never sent twice.",
-            "risk": "high waits for an approval when a policy orders it; critical always waits.",
+            "risk": "high waits for an approver when a policy orders it; critical always waits for two different ones.",
             "max_seconds": "Seconds that one attempt may run before a person is asked.",
             "cancel": "Whether the remediator can stop one that is running.",
         }
