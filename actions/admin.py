@@ -310,7 +310,8 @@ class ActionTypeAdmin(EditedByAdministrators, ScopedAdmin[ActionType]):
     list_filter = ("remediator", "risk", "retry_safety", "enabled")
     search_fields = ("name", "description")
     fields = (
-        "name", "description", "remediator", "enabled", "retry_safety", "risk", "max_seconds", "cancel", "schema",
+        "name", "description", "remediator", "enabled", "retry_safety", "risk", "max_seconds", "cancel",
+        "rollback", "tells", "schema",
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ActionType]:

@@ -17,6 +17,8 @@ from vigil.kernel.database import database_now
 logger = structlog.get_logger(__name__)
 
 DEFAULT_REMEDIATOR = "default"
+PAGER = "pager"
+"""Who is told when a person is needed; only the log until somebody makes it a real pager."""
 SECRET_BYTES = 32
 
 
@@ -89,13 +91,16 @@ def _new_secret() -> str:
 
 
 def _standard_types(remediator: Remediator) -> None:
+    pager, _ = Remediator.objects.get_or_create(name=PAGER, defaults={"kind": "log"})
     ActionType.objects.bulk_create(
         ActionType(
             name=known.name,
             description=known.description,
-            remediator=remediator,
+            remediator=pager if known.tells else remediator,
             schema=known.schema,
             retry_safety=known.retry_safety,
+            tells=known.tells,
+            rollback=known.rollback,
         )
         for known in STANDARD_TYPES
     )

@@ -88,6 +88,7 @@ class _Order:
     severity: str
     limits: Limits
     settle: timedelta | None
+    verified: bool
     request_key: str | None
     retry_of: int | None
     by_hand: bool
@@ -116,6 +117,7 @@ def order(
     severity: str = "",
     limits: Limits | None = None,
     settle: timedelta | None = None,
+    verified: bool = True,
     request_key: str | None = None,
     retry_of: int | None = None,
     by_hand: bool | None = None,
@@ -125,7 +127,8 @@ def order(
     """Order an action inside the caller's transaction, or say which guard holds or refuses it and why.
 
     A live action with the same `key` is answered as it is. An order without a policy is by hand: of the guards only
-    the kill switch questions it. UnableToOrder: unknown kind, parameters that do not fit, or no single target.
+    the kill switch questions it. `verified`: whether fresh data is to say if it helped.
+    UnableToOrder: unknown kind, parameters that do not fit, or no single target.
     The database's clock dates the action; `at` is the time that the decision was judged by. It waits for the word that
     `asks` names, for the reason `asked_by`, or for what the type's risk and the target's protection ask beyond that.
     """
@@ -148,6 +151,7 @@ def order(
         severity=severity,
         limits=limits or Limits(),
         settle=settle,
+        verified=verified and not known.tells,
         request_key=request_key,
         retry_of=retry_of,
         by_hand=policy_name == "" if by_hand is None else by_hand,
@@ -302,6 +306,7 @@ def _again(row: Action, limits: Limits | None) -> _Order:
         severity=row.severity,
         limits=limits or Limits(concurrency_group=row.concurrency_group),
         settle=row.settle,
+        verified=row.verified,
         request_key=None,
         retry_of=row.retry_of_id,
         by_hand=row.by_hand,
@@ -462,6 +467,7 @@ def _row(wish: _Order, *, now: datetime) -> Action:
         hinted_at=now,
         deadline=(waits_until or now) + wish.limits.deadline,
         settle=wish.settle,
+        verified=wish.verified,
         created_at=now,
     )
 
@@ -575,6 +581,7 @@ def _retry(action_id: int, *, actor: str, reason: str, at: datetime) -> OrderAns
             deadline=row.run_span,
         ),
         settle=row.settle,
+        verified=row.verified,
         retry_of=row.pk,
         by_hand=True,
         asks=Asks.APPROVER if row.asks == Asks.APPROVER else Asks.NOBODY,  # who retries has clicked already

@@ -164,6 +164,13 @@ class ActionTypeForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text="JSON Schema of the parameters; {} takes any.",
     )
 
+    rollback = forms.ChoiceField(
+        required=False,
+        widget=UnfoldAdminSelectWidget,
+        label="Undone by",
+        help_text="The type that undoes this one with the same parameters; a policy's step may then ask for it.",
+    )
+
     class Meta:
         model = ActionType
         fields = (
@@ -175,6 +182,8 @@ class ActionTypeForm(forms.ModelForm):  # type: ignore[type-arg]
             "risk",
             "max_seconds",
             "cancel",
+            "rollback",
+            "tells",
             "enabled",
         )
         help_texts = {
@@ -183,7 +192,14 @@ class ActionTypeForm(forms.ModelForm):  # type: ignore[type-arg]
             "risk": "high waits for an approver when a policy orders it; critical always waits for two different ones.",
             "max_seconds": "Seconds that one attempt may run before a person is asked.",
             "cancel": "Whether the remediator can stop one that is running.",
+            "tells": "Like a page: it mends nothing, so nobody judges whether it helped.",
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "rollback" in self.fields:
+            others = [one.name for one in queries.kinds() if one.name != self.instance.name]
+            self.fields["rollback"].choices = [("", "nothing"), *((name, name) for name in others)]  # type: ignore[attr-defined]
 
     def clean_schema(self) -> object:
         """Empty means: takes any parameters."""

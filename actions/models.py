@@ -78,6 +78,10 @@ class ActionType(models.Model):
     """How long one attempt may run at the remediator before a person is asked."""
     cancel = models.BooleanField(default=False)
     """Whether the remediator can stop one that runs."""
+    rollback = models.CharField(max_length=100, blank=True, default="", db_default="")
+    """The name of the type that undoes it, when ordered with the same parameters."""
+    tells = models.BooleanField(default=False, db_default=False)
+    """It tells people and mends nothing, so nobody judges whether it helped."""
     enabled = models.BooleanField(default=True)
 
     class Meta:
@@ -155,6 +159,8 @@ class Action(models.Model):
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
 
     settle = models.DurationField(null=True, blank=True)
+    verified = models.BooleanField(default=True, db_default=True)
+    """Whether fresh data is to say if it helped; not of what only tells people, or undoes a step."""
     verify_after = models.DateTimeField(null=True, blank=True)
     verification = models.CharField(max_length=20, blank=True)
     details = models.TextField(blank=True)

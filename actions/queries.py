@@ -54,6 +54,8 @@ class ActionView:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    verified: bool = True
+    """Whether fresh data is to say if it helped; not of what only tells people, or undoes a step."""
     asks: str = ""
     """Whose word it needs: "" nobody's, operator, approver."""
     people: int = 0
@@ -110,6 +112,10 @@ class ActionTypeView:
     enabled: bool
     remediator: str
     remediator_kind: str
+    rollback: str = ""
+    """The type that undoes it; "" when none does."""
+    tells: bool = False
+    """It tells people and mends nothing."""
 
 
 def view(row: Action) -> ActionView:
@@ -147,6 +153,7 @@ def view(row: Action) -> ActionView:
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        verified=row.verified,
     )
 
 
@@ -208,9 +215,18 @@ def kinds() -> list[ActionTypeView]:
             enabled=row.enabled,
             remediator=row.remediator.name,
             remediator_kind=row.remediator.kind,
+            rollback=row.rollback,
+            tells=row.tells,
         )
         for row in rows
     ]
+
+
+def undoing(names: Collection[str]) -> dict[str, str]:
+    """Of these action types, those that an enabled other one undoes, with its name."""
+    usable = ActionType.objects.filter(enabled=True).values("name")
+    rows = ActionType.objects.filter(name__in=list(names), rollback__in=usable)
+    return dict(rows.values_list("name", "rollback"))
 
 
 def attempts_of(action_id: int) -> list[AttemptView]:

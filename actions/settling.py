@@ -36,7 +36,7 @@ def columns(row: Action, step: retry.Next, *, message: str, run_id: str = "", no
         changes["run_id"] = storable.words(run_id)[:250]
     if step.wait is not None:
         changes["run_after"] = now + step.wait
-    if step.state == State.SUCCEEDED and row.incident_id is not None:
+    if step.state == State.SUCCEEDED and row.incident_id is not None and row.verified:
         changes["verify_after"] = now + _settle(row)
     return changes
 

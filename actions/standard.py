@@ -15,6 +15,10 @@ class StandardType:
     required: tuple[str, ...] = ()
     open: bool = False
     """Whether parameters beyond the named ones are taken."""
+    rollback: str = ""
+    """The type that undoes it."""
+    tells: bool = False
+    """Goes to the pager: it tells people and mends nothing."""
 
     @property
     def schema(self) -> dict[str, object]:
@@ -30,6 +34,7 @@ class StandardType:
 
 _NAME: Mapping[str, object] = {"type": "string", "minLength": 1, "maxLength": 250, "pattern": "^[A-Za-z0-9]"}
 _REPLICAS: Mapping[str, object] = {"type": "integer", "minimum": 0, "maximum": 10000}
+_TEXT: Mapping[str, object] = {"type": "string", "minLength": 1, "maxLength": 1000}
 _SECONDS: Mapping[str, object] = {"type": "integer", "minimum": 0, "maximum": 3600}
 _PLACE: Mapping[str, object] = {"namespace": _NAME, "service": _NAME}
 
@@ -39,12 +44,14 @@ STANDARD_TYPES: tuple[StandardType, ...] = (
         description="Run more copies of the target.",
         retry_safety="natural",
         properties={"replicas": _REPLICAS, **_PLACE},
+        rollback="scale-down",
     ),
     StandardType(
         name="scale-down",
         description="Run fewer copies of the target.",
         retry_safety="natural",
         properties={"replicas": _REPLICAS, **_PLACE},
+        rollback="scale-up",
     ),
     StandardType(
         name="restart",
@@ -82,5 +89,12 @@ STANDARD_TYPES: tuple[StandardType, ...] = (
         retry_safety="at_most_once",
         properties={},
         open=True,
+    ),
+    StandardType(
+        name="page",
+        description="Call a person: the pager is told about the incident.",
+        retry_safety="natural",
+        properties={"to": _NAME, "message": _TEXT},
+        tells=True,
     ),
 )

@@ -8,7 +8,7 @@ import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
-from actions import dispatch
+from actions import dispatch, queries
 from policies import book, documents, fitness, flaps, incidents
 from policies.documents import Document, Draft, Step, UnableToReadPolicy
 from policies.engine import rendering
@@ -146,6 +146,8 @@ def check(raw: object) -> Draft:
     for index, step in enumerate(draft.document.steps):
         try:
             _check_step(step)
+            if step.rollback:
+                errors += _without_a_way_back(index, step)
         except VigilError as error:
             errors += _in_step(index, error)
     if errors:
@@ -169,6 +171,21 @@ def _check_step(step: Step) -> None:
         raise UnableToReadPolicy(summary(errors), errors=errors)
     known = rendering.outline(step.params)
     dispatch.validate(kind=step.action, params=known.params, open_at=known.open_at)
+
+
+def _without_a_way_back(index: int, step: Step) -> list[FieldError]:
+    """Why the step cannot be undone, if so: no type undoes its own, or one with other parameters."""
+    place = "" if index == 0 else f"then[{index - 1}]."
+    undone_by = queries.undoing([step.action]).get(step.action)
+    if undone_by is None:
+        message = f"`{step.action}` names no action type that undoes it; leave `rollback` out, or name one in the type."
+        return [FieldError(path=f"{place}rollback", message=message)]
+    try:
+        known = rendering.outline(step.params)
+        dispatch.validate(kind=undone_by, params=known.params, open_at=known.open_at)
+    except VigilError as error:
+        return [FieldError(path=f"{place}rollback", message=f"`{undone_by}` undoes it, and cannot: {error.detail}")]
+    return []
 
 
 def _in_step(index: int, error: VigilError) -> list[FieldError]:

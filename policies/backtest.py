@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from actions import queries
 from policies import authoring, book, recorded, rehearse
 from policies.book import Rule
 from policies.engine import durations, muting
@@ -121,7 +122,11 @@ def run(
     samples = recorded.size(rule, since=since, until=until)
     if most_samples is not None and samples > most_samples:
         raise TooMuch(f"There are {samples} samples in that time, and a request may replay {most_samples}: {_ADVICE}.")
-    subject = rehearse.subject_of(rule)
+    subject = rehearse.subject_of(
+        rule,
+        undone_by=queries.undoing({step.action for step in rule.document.steps}),
+        tells=frozenset(kind.name for kind in queries.kinds() if kind.tells),
+    )
     journal = rehearsing.replay(
         recorded.course(rule, since=since, until=until, takes=takes),
         subjects=[replace(subject, covers=lambda target: rule.covers(target) and within(target))],

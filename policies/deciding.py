@@ -71,7 +71,7 @@ def decide(
         return settled
     plan = ladder.plan(rule=judgement.rule, tried=tried, at=at)
     if isinstance(plan, planning.Take):
-        return _take(judgement, incident, plan.step, together, at)
+        return _take(judgement, incident, plan, together, at)
     return _standing(plan, tried)
 
 
@@ -122,7 +122,7 @@ def _without_asking(
     if settled is not None or not isinstance(plan, planning.Take):
         return settled
     rule = judgement.rule
-    action = rule.document.steps[plan.step].action
+    action = plan.what.action
     return _objection(judgement, action, switch, at) or Wish(
         kind=action, target=judgement.target, policy_name=rule.name, limits=rule.limits
     )
@@ -191,9 +191,10 @@ def _standing(plan: planning.Wait | planning.GiveUp, tried: Sequence[ActionView]
     )
 
 
-def _take(judgement: Judgement, incident: Incident, number: int, together: frozenset[str], at: datetime) -> Decided:
-    rule = judgement.rule
-    step = rule.document.steps[number]
+def _take(
+    judgement: Judgement, incident: Incident, plan: planning.Take, together: frozenset[str], at: datetime
+) -> Decided:
+    rule, step = judgement.rule, plan.what
     objection = _objection(judgement, step.action, control.state(), at)
     if objection is not None:
         return objection
@@ -204,9 +205,9 @@ def _take(judgement: Judgement, incident: Incident, number: int, together: froze
         answer = dispatch.order(
             kind=step.action,
             target=judgement.target,
-            params=filling.params(step.params, judgement=judgement, incident=incident),
-            key=f"policy:{rule.name}:incident:{incident.pk}:step:{number}",
-            reason=judgement.verdict.reason,
+            params=step.params if plan.undoing else filling.params(step.params, judgement=judgement, incident=incident),
+            key=ladder.key(rule, incident_id=incident.pk, take=plan),
+            reason=f"{plan.reason}: {judgement.verdict.reason}" if plan.undoing else judgement.verdict.reason,
             actor=f"policy:{rule.name}",
             at=at,
             incident_id=incident.pk,
@@ -214,7 +215,8 @@ def _take(judgement: Judgement, incident: Incident, number: int, together: froze
             policy_version=rule.number,
             severity=rule.severity,
             limits=rule.limits,
-            settle=rule.document.settle,
+            settle=rule.document.proof(plan.step).settle,
+            verified=not plan.undoing,
             asks=asks_of(rule.mode),
             asked_by=_ASKED_BY.get(rule.mode, "").format(rule.name),
         )

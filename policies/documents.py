@@ -19,6 +19,7 @@ from vigil.kernel.errors import FieldError, VigilError, summary
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 TAG = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 STEPS_MAX = 8
+SAMPLES_MAX = 100
 UNKNOWN_NAMED_MAX = 20
 """Looking for what was meant takes time, and thousands of fields were not meant."""
 RESERVED = frozenset({"check", "evaluate", "reload", "runner", "severity"})
@@ -59,6 +60,15 @@ class _StepBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     action: Annotated[str, Meta(min_length=1, max_length=100)]
     params: Json = {}
     after: str = "0s"
+    settle: str | UnsetType = UNSET
+    stable_for: str | UnsetType = UNSET
+    samples: Annotated[int, Meta(ge=1, le=SAMPLES_MAX)] | UnsetType = UNSET
+    rollback: bool = False
+
+
+class _DemoteBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    bad: Annotated[int, Meta(ge=0, le=100)]
+    of: Annotated[int, Meta(ge=1, le=100)]
 
 
 class PolicyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,12 +96,28 @@ class PolicyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     keep_open_for: str = "0s"
     on_no_data: Literal["keep", "open", "resolve"] = "keep"
     settle: str | UnsetType = UNSET
+    stable_for: str | UnsetType = UNSET
+    samples: Annotated[int, Meta(ge=1, le=SAMPLES_MAX)] | UnsetType = UNSET
+    rollback: bool = False
+    demote: _DemoteBody | UnsetType = UNSET
     max_attempts: Annotated[int, Meta(ge=1, le=10)] | UnsetType = UNSET
     deadline: str | UnsetType = UNSET
     approval_expires: str | UnsetType = UNSET
 
 
 FIELDS = tuple(PolicyBody.__struct_fields__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What it takes to believe that an action helped. None means: what the policy says, or else the default."""
+
+    settle: timedelta | None = None
+    """Time to work before anything is judged."""
+    stable_for: timedelta | None = None
+    """How long the condition must then have been healthy."""
+    samples: int | None = None
+    """How many samples newer than the action's end it takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +128,17 @@ class Step:
     params: Mapping[str, object]
     after: timedelta
     """How long after the step before it ended this one may begin."""
+    proof: Proof = Proof()
+    rollback: bool = False
+    """Whether it is undone when it did not help."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demote:
+    """After `bad` ineffective or relapsed of the last `of` verified actions it may do less by itself; 0: never."""
+
+    bad: int
+    of: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,9 +195,21 @@ class Document:
     keep_open_for: timedelta
     on_no_data: Literal["keep", "open", "resolve"]
     settle: timedelta | None
+    stable_for: timedelta | None
+    samples: int | None
+    demote: Demote | None
     max_attempts: int | None
     deadline: timedelta | None
     approval_expires: timedelta | None
+
+    def proof(self, number: int) -> Proof:
+        """How step `number` is verified; what it does not say for itself, the policy says."""
+        own = self.steps[number].proof if number < len(self.steps) else Proof()
+        return Proof(
+            settle=self.settle if own.settle is None else own.settle,
+            stable_for=self.stable_for if own.stable_for is None else own.stable_for,
+            samples=self.samples if own.samples is None else own.samples,
+        )
 
     @property
     def sentence(self) -> str:
@@ -200,6 +249,10 @@ def stored(document: Document) -> Json:
         "act_in_maintenance": document.act_in_maintenance or None,
         "flapping": document.flapping and {"high": document.flapping.high, "low": document.flapping.low},
         "settle": _said(document.settle),
+        "stable_for": _said(document.stable_for),
+        "samples": document.samples,
+        "rollback": first.rollback or None,
+        "demote": document.demote and {"bad": document.demote.bad, "of": document.demote.of},
         "max_attempts": document.max_attempts,
         "deadline": _said(document.deadline),
         "approval_expires": _said(document.approval_expires),
@@ -260,7 +313,14 @@ def _cause(cause: CommonCause | None) -> Json | None:
 
 
 def _step(step: Step) -> Json:
-    return {"action": step.action, "params": dict(step.params), "after": durations.text(step.after)}
+    own: Json = {
+        "settle": _said(step.proof.settle),
+        "stable_for": _said(step.proof.stable_for),
+        "samples": step.proof.samples,
+        "rollback": step.rollback or None,
+    }
+    said = {field: value for field, value in own.items() if value is not None}
+    return {"action": step.action, "params": dict(step.params), "after": durations.text(step.after), **said}
 
 
 def _body(raw: object) -> PolicyBody:
@@ -331,6 +391,9 @@ class _Reader:
             keep_open_for=self.duration("keep_open_for", body.keep_open_for, most=timedelta(days=1)),
             on_no_data=body.on_no_data,
             settle=self.optional("settle", body.settle, least=timedelta(0), most=timedelta(hours=1)),
+            stable_for=self.optional("stable_for", body.stable_for, least=timedelta(0), most=timedelta(hours=1)),
+            samples=None if body.samples is UNSET else body.samples,
+            demote=self.demote(body.demote),
             max_attempts=None if body.max_attempts is UNSET else body.max_attempts,
             deadline=self.optional("deadline", body.deadline, least=timedelta(seconds=10), most=timedelta(days=1)),
             approval_expires=self.optional(
@@ -388,16 +451,33 @@ class _Reader:
         return cast(Condition, None)  # never used: finish() raises
 
     def steps(self, body: PolicyBody) -> tuple[Step, ...]:
-        first = Step(action=body.action, params=body.params, after=timedelta(0))
+        first = Step(action=body.action, params=body.params, after=timedelta(0), rollback=body.rollback)
         rest = (
             Step(
                 action=step.action,
                 params=step.params,
                 after=self.duration(f"then[{index}].after", step.after, most=timedelta(days=1)),
+                proof=self.proof(f"then[{index}]", step),
+                rollback=step.rollback,
             )
             for index, step in enumerate(body.then)
         )
         return (first, *rest)
+
+    def proof(self, place: str, step: _StepBody) -> Proof:
+        least, most = timedelta(0), timedelta(hours=1)
+        return Proof(
+            settle=self.optional(f"{place}.settle", step.settle, least=least, most=most),
+            stable_for=self.optional(f"{place}.stable_for", step.stable_for, least=least, most=most),
+            samples=None if step.samples is UNSET else step.samples,
+        )
+
+    def demote(self, said: _DemoteBody | UnsetType) -> Demote | None:
+        if said is UNSET:
+            return None
+        if said.bad > said.of:
+            self.fail("demote.bad", f"At most all of the last {said.of} can be bad; `of` is less than `bad`.")
+        return Demote(bad=said.bad, of=said.of)
 
     def rate(self, rate: _RateBody | UnsetType) -> Rate | None:
         if rate is UNSET:

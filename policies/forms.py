@@ -155,6 +155,19 @@ class PolicyForm(forms.Form):
         label="When data stops",
     )
     settle = _text(label="Settle time", help_text="Wait this long after an action before judging whether it helped.")
+    stable_for = _text(label="Stable for", help_text="It helped when the condition stays healthy this long.")
+    samples = forms.IntegerField(
+        required=False, min_value=1, max_value=100, label="On samples", help_text="So many newer than the action's end."
+    )
+    rollback = forms.BooleanField(required=False, label="Undo the remedy when it did not help")
+    demote_bad = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=100,
+        label="Demoted after",
+        help_text="So many actions that did not help, or not for long; 0: never.",
+    )
+    demote_of = forms.IntegerField(required=False, min_value=1, max_value=100, label="Of the last")
     max_attempts = forms.IntegerField(required=False, min_value=1, max_value=10, label="Attempts per action")
     deadline = _text(label="Deadline", help_text="No attempt starts later than this after the order or its approval.")
     approval_expires = _text(
@@ -210,6 +223,7 @@ class PolicyForm(forms.Form):
         head = {
             "rate": "rate_per" if path == "rate.per" else "rate_count",
             "group": "group_name",
+            "demote": "demote_of" if path == "demote.of" else "demote_bad",
             "flapping": "flap_low" if path == "flapping.low" else "flap_high",
             "common_cause": "cause_within" if path == "common_cause.within" else "cause_percent",
         }.get(head, head)
@@ -244,6 +258,10 @@ def document_of(data: Mapping[str, Any]) -> Json:
         "keep_open_for": data.get("keep_open_for"),
         "on_no_data": data.get("on_no_data"),
         "settle": data.get("settle"),
+        "stable_for": data.get("stable_for"),
+        "samples": data.get("samples"),
+        "rollback": bool(data.get("rollback")) or None,
+        "demote": _pair(data.get("demote_bad"), data.get("demote_of"), "bad", "of"),
         "max_attempts": data.get("max_attempts"),
         "deadline": data.get("deadline"),
         "approval_expires": data.get("approval_expires"),
@@ -311,7 +329,8 @@ def initial_of(policy: Policy, document: Document, kept: Mapping[str, Any]) -> d
         field: kept.get(field, "")
         for field in (
             "description", "severity", "target", "target_tag", "mode", "action", "cooldown", "keep_open_for",
-            "on_no_data", "settle", "max_attempts", "deadline", "approval_expires", "group_by", "act_in_maintenance",
+            "on_no_data", "settle", "stable_for", "samples", "rollback", "max_attempts", "deadline", "approval_expires",
+            "group_by", "act_in_maintenance",
         )
     }  # fmt: skip
     return {
@@ -333,6 +352,8 @@ def initial_of(policy: Policy, document: Document, kept: Mapping[str, Any]) -> d
         "cause_within": cause.get("within", ""),
         "flap_high": flap.get("high"),
         "flap_low": flap.get("low"),
+        "demote_bad": (kept.get("demote") or {}).get("bad"),
+        "demote_of": (kept.get("demote") or {}).get("of"),
         "version": policy.current.number if policy.current is not None else None,
     }
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -127,15 +127,18 @@ def load(
     targets: Collection[str] | None = None,
     beside: Iterable[Rule] = (),
     looking_back: bool = False,
+    back_to: datetime | None = None,
 ) -> Data:
     """Read everything the rules need up to `at`, for some targets or for all.
 
     A metric is read as far back as any of these rules, or of those `beside` them, asks for. `looking_back`: `at` is in
-    the past, and what came since is not to be seen.
+    the past, and what came since is not to be seen. With `back_to` at least everything since then is read.
     """
     if targets is not None and any(rule.regroups for rule in rules):
         targets = None  # such a rule groups series by tags the store does not know as their target
     needed = wanted(rules, beside=beside)
+    if back_to is not None and back_to < at:
+        needed = replace(needed, windows={**needed.windows, **_all_since(needed, at - back_to)})
     merged = _merge(_read(needed, at=at, targets=targets, looking_back=looking_back))
     by_metric: dict[str, list[tuple[str, Series]]] = defaultdict(list)
     for own, series in merged:
@@ -147,6 +150,11 @@ def load(
             {question for rule in rules for question in rule.needs.questions}, sources=settings.VIGIL_PROMETHEUS, at=at
         ),
     )
+
+
+def _all_since(needed: Wanted, span: timedelta) -> dict[timedelta, frozenset[str]]:
+    """Every metric over that span, too: what two windows both find is merged."""
+    return {span: needed.metrics | needed.windows.get(span, frozenset())}
 
 
 def _own(rule: Rule) -> _Own:

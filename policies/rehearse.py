@@ -11,9 +11,10 @@ from django.conf import settings
 
 from actions import consent, guards
 from actions.queries import ActionView
+from actions.standard import STANDARD_TYPES
 from actions.states import State, Status
 from metrics import targets as metric_targets
-from policies import book, deciding, documents, judging, transfer, verification
+from policies import book, deciding, documents, judging, ladder, transfer, verification
 from policies.book import Rule
 from policies.engine import modes, planning
 from policies.engine.rehearsal import comparing, file, run
@@ -27,6 +28,8 @@ from policies.readings import Data
 from policies.verification import NotYet
 from vigil.kernel.errors import FieldError, VigilError
 
+STANDARD_WAYS_BACK = {kind.name: kind.rollback for kind in STANDARD_TYPES if kind.rollback}
+STANDARD_TELLING = frozenset(kind.name for kind in STANDARD_TYPES if kind.tells)
 _EFFECTS = {
     "effective": planning.Effect.EFFECTIVE,
     "ineffective": planning.Effect.INEFFECTIVE,
@@ -179,29 +182,43 @@ def _named(one: Expectation) -> list[tuple[str, str]]:
     return named + [("actions", wanted.policy) for wanted in one.actions or () if wanted.policy is not None]
 
 
-def subject_of(rule: Rule) -> Subject:
-    """A rule as it is played."""
-    steps = rule.document.steps
-    waits = [*(step.after for step in steps[1:]), timedelta(0)]
+def subject_of(
+    rule: Rule, *, undone_by: Mapping[str, str] = STANDARD_WAYS_BACK, tells: frozenset[str] = STANDARD_TELLING
+) -> Subject:
+    """A rule as it is played; without the installation's action types, among those that every one begins with."""
     default_settle = timedelta(seconds=settings.VIGIL_SETTLE_SECONDS)
     named = rule.document.target
     return Subject(
         name=rule.name,
         condition=rule.condition,
         timings=rule.timings,
-        ladder=tuple(
-            planning.LadderStep(action=step.action, params=step.params, wait=wait)
-            for step, wait in zip(steps, waits, strict=True)
-        ),
+        ladder=ladder.steps_of(rule, undone_by=undone_by),
+        tells=tells,
+        looks_back=_looks_back(rule),
         acts=rule.mode != Mode.OBSERVE,
         asks=consent.describe(deciding.asks_of(rule.mode)) if modes.asks(rule.mode) else "",
         target_of=lambda tags, target: rule.target_of(tags=tags, target=target),
         regroups=rule.regroups,
         named="" if named == "all" or "*" in named or "?" in named else named,
-        settle=default_settle if rule.document.settle is None else rule.document.settle,
+        settles=tuple(
+            default_settle if settle is None else settle
+            for settle in (rule.document.proof(number).settle for number in range(len(rule.document.steps)))
+        ),
         covers=rule.covers,
         severity=rule.severity,
     )
+
+
+def _looks_back(rule: Rule) -> timedelta:
+    """How far back the proof of a step reads; nothing where the newest sample is enough."""
+    proofs = [rule.document.proof(number) for number in range(len(rule.document.steps))]
+    more = [one for one in proofs if one.stable_for or (one.samples or 1) > 1]
+    settle = timedelta(seconds=settings.VIGIL_SETTLE_SECONDS)
+    spans = (
+        (settle if one.settle is None else one.settle) + (one.stable_for or timedelta(0)) + judging.staleness()
+        for one in more
+    )
+    return max(spans, default=timedelta(0))
 
 
 def world(rules: Mapping[str, Rule], patience: Callable[[], None]) -> World:

@@ -9,9 +9,9 @@ import structlog
 
 from actions import dispatch, queries
 from actions.queries import ActionView
-from policies import book, judging, readings
+from policies import book, documents, judging, ladder, readings
 from policies.book import Rule
-from policies.engine import conditions, evaluation
+from policies.engine import conditions, durations, evaluation, proving
 from policies.engine.conditions import Absent
 from policies.engine.values import Outcome, TargetData, Verdict
 from policies.models import Incident
@@ -50,10 +50,11 @@ def run(*, at: datetime, targets: Collection[str] | None = None) -> int:
         rules = {number: rule for number, rule in rules.items() if not rule.needs.questions}
     known = [(action, rules[action.incident_id or 0]) for action in due if (action.incident_id or 0) in rules]
     targets = {action.target for action, _ in known}
-    data = readings.load(rules={rule for _, rule in known}, at=at, targets=targets)
+    data = readings.load(rules={rule for _, rule in known}, at=at, targets=targets, back_to=_back_to(known))
     proofs = [(action, _proof(action, rule, data, at)) for action, rule in known]
     proofs += [(action, _without_a_rule(action, at)) for action in unjudgeable]
-    return sum(_record(action, proof, at) for action, proof in proofs)
+    judged = [action for action, proof in proofs if _record(action, proof, at)]
+    return len(judged)
 
 
 def relapsed(helped: Sequence[tuple[ActionView, Rule]], *, at: datetime) -> int:
@@ -68,10 +69,15 @@ def prove(*, action: ActionView, rule: Rule, data: Data, at: datetime) -> Proof 
         return NotYet(reason="The action has not settled yet.")
     fresh = data.of(rule, action.target, after=action.finished_at)
     newest = _newest(fresh)
-    late = at >= action.verify_after + judging.staleness()
+    patience = judging.staleness() + (rule.document.proof(ladder.step_of(action)).stable_for or timedelta(0))
+    late = at >= action.verify_after + patience
     if newest is None and rule.needs.metrics:
         return _silence(action, rule, data, at=at, late=late)
     verdict = evaluation.evaluate(rule.condition, fresh, at=at, staleness=judging.staleness(), was_violated=True)
+    if verdict.outcome is Outcome.HEALTHY:
+        doubt = _doubt(action, rule, fresh, at)
+        if doubt:
+            return _unproved(verdict, doubt) if late else NotYet(reason=f"Not decided yet: {doubt}")
     return _weigh(action, rule, verdict, newest=newest, at=at, late=late)
 
 
@@ -105,6 +111,42 @@ def _weigh(
             )
         case _:
             return NotYet(reason=f"Not decided yet: {verdict.reason}")
+
+
+def _back_to(known: Sequence[tuple[ActionView, Rule]]) -> datetime | None:
+    """How far back samples are needed because one newest sample does not prove it."""
+    ends = (action.finished_at for action, rule in known if _asks_for_more(rule.document.proof(ladder.step_of(action))))
+    return min((end for end in ends if end is not None), default=None)
+
+
+def _asks_for_more(proof: documents.Proof) -> bool:
+    return bool(proof.stable_for) or (proof.samples or 1) > 1
+
+
+def _doubt(action: ActionView, rule: Rule, fresh: TargetData, at: datetime) -> str:
+    """What is still missing to believe it, though the condition is healthy now; "" for nothing."""
+    wanted = rule.document.proof(ladder.step_of(action))
+    if not _asks_for_more(wanted):
+        return ""
+    stable_for = wanted.stable_for or timedelta(0)
+    if not rule.needs.metrics:  # nothing was sampled: healthy since it settled is all that can be said
+        waited = at - (action.verify_after or at)
+        return "" if waited >= stable_for else f"healthy for less than {durations.text(stable_for)}"
+    seen = proving.calm(rule.condition, fresh, at=at, staleness=judging.staleness())
+    if seen.samples < (wanted.samples or 1):
+        return f"{seen.samples} of {wanted.samples} samples since it ended"
+    lasted = timedelta(0) if seen.healthy_since is None else at - seen.healthy_since
+    if lasted < stable_for:
+        return f"healthy for {lasted.total_seconds():.0f} s of {durations.text(stable_for)}"
+    return ""
+
+
+def _unproved(verdict: Verdict, doubt: str) -> Proof:
+    return Proof(
+        result="unverifiable",
+        reason=f"It looks well, but too little data says so in time: {doubt}.",
+        numbers=verdict.numbers,
+    )
 
 
 def _quiet_long_enough(action: ActionView, rule: Rule, at: datetime) -> bool:

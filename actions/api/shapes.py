@@ -100,6 +100,8 @@ def action_type(found: ActionTypeView) -> dict[str, object]:
         "retry_safety": found.retry_safety,
         "risk": found.risk,
         "max_seconds": found.max_seconds,
+        "rollback": found.rollback or None,
+        "tells": found.tells,
         "cancel": found.cancel,
         "enabled": found.enabled,
         "remediator": found.remediator,

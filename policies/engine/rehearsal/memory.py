@@ -148,7 +148,7 @@ def _spans(subjects: Sequence[Subject], staleness: timedelta) -> Mapping[str, ti
     spans: dict[str, timedelta | None] = {}
     for subject in subjects:
         for metric, span in conditions.needs(subject.condition, staleness=staleness).metrics.items():
-            longest = [one for one in (spans.get(metric), span) if one is not None]
+            longest = [one for one in (spans.get(metric), span, subject.looks_back or None) if one is not None]
             spans[metric] = max(longest, default=None)
     return spans
 

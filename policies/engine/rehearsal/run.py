@@ -132,7 +132,8 @@ class _Stage:
     def _end_deeds(self, moment: datetime) -> None:
         for deed in self._unsettled:
             if deed.runs and deed.ended_at <= moment:
-                deed.effect = Effect.UNVERIFIED if deed.succeeds else Effect.FAILED
+                well = Effect.UNVERIFIED if deed.verified else Effect.DONE
+                deed.effect = well if deed.succeeds else Effect.FAILED
 
     def _verify(self, moment: datetime) -> None:
         self._end_deeds(moment)
@@ -372,7 +373,9 @@ class _Stage:
             ended_at=fate.ended_at,
             succeeds=fate.succeeds,
             action_id=fate.action_id,
-            settle=subject.settle if fate.settle is None else fate.settle,
+            settle=subject.settles[plan.step] if fate.settle is None else fate.settle,
+            undoing=plan.undoing,
+            verified=not plan.undoing and plan.what.action not in subject.tells,
             reason=self._verdicts[pair].reason,
             params=self._params(subject, pair, plan),
         )
@@ -403,7 +406,8 @@ class _Stage:
 
 
 def _tried(deed: Deed) -> Tried:
-    return Tried(step=deed.step, effect=deed.effect, ended_at=None if deed.runs else deed.ended_at)
+    ended_at = None if deed.runs else deed.ended_at
+    return Tried(step=deed.step, effect=deed.effect, ended_at=ended_at, undoing=deed.undoing)
 
 
 def _is_bad(subject: Subject, state: IncidentState, verdict: Verdict) -> bool:

@@ -32,7 +32,12 @@ class Subject:
     """Whether its targets are other ones than the usual."""
     named: str = ""
     """The one target it is about, if it names one."""
-    settle: timedelta
+    settles: tuple[timedelta, ...]
+    """How long each step has to work before it is judged."""
+    tells: frozenset[str] = frozenset()
+    """The actions that only tell people, and so are never judged."""
+    looks_back: timedelta = timedelta(0)
+    """How far back the proof of a step reads, where its newest sample is not enough."""
     covers: Callable[[str], bool]
     severity: str = ""
 
@@ -60,7 +65,11 @@ class Deed:
     params: Mapping[str, object] = field(default_factory=dict)
     """As they were filled in."""
     effect: Effect = Effect.RUNNING
-    """UNVERIFIED or FAILED once it has ended, then what the proof says."""
+    """UNVERIFIED or FAILED once it has ended, then what the proof says; DONE where nothing has to be proved."""
+    undoing: bool = False
+    """It takes its step back."""
+    verified: bool = True
+    """Whether data has to prove that it helped."""
 
     @property
     def runs(self) -> bool:

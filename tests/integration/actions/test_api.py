@@ -197,7 +197,7 @@ def test_the_switch_is_shown_and_set(call: Caller) -> None:
 def test_action_types_come_with_their_schemas(call: Caller) -> None:
     kinds = call("get", "action-types")[1]["action_types"]
     by_name = {kind["name"]: kind for kind in kinds}
-    assert len(by_name) == 8
+    assert len(by_name) == 9
     assert by_name["scale-up"]["retry_safety"] == "natural"
     assert by_name["restart"]["retry_safety"] == "at_most_once"
     assert by_name["scale-up"]["schema"]["properties"]["replicas"]["type"] == "integer"

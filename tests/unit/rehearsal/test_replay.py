@@ -31,7 +31,7 @@ def subject(condition: Condition, **timings: object) -> Subject:
         ladder=(planning.LadderStep(action="restart", params={}, wait=timedelta(0)),),
         acts=True,
         target_of=lambda tags, target: target,
-        settle=SECOND,
+        settles=(SECOND,),
         covers=lambda target: True,
     )
 
