@@ -179,6 +179,21 @@ def for_incidents(ids: Collection[int]) -> dict[int, list[ActionView]]:
     return dict(found)
 
 
+def some(ids: Collection[int]) -> list[ActionView]:
+    """These actions, newest first."""
+    return [view(row) for row in Action.objects.filter(pk__in=list(ids)).order_by("-id")]
+
+
+def judged(
+    *, policy_name: str, version: int, since: datetime, verifications: Collection[str], most: int
+) -> list[tuple[int, str]]:
+    """A policy version's own actions, ordered later than `since`, that were judged one of these: id and word, newest
+    first."""
+    mine = Action.objects.filter(policy_name=policy_name, policy_version=version, by_hand=False, created_at__gt=since)
+    found = mine.filter(verification__in=list(verifications)).order_by("-id")
+    return list(found.values_list("id", "verification")[:most])
+
+
 def awaiting_verification(*, targets: Collection[str] | None = None, due_at: datetime) -> list[ActionView]:
     """Actions that ended well, whose settle time is over by `due_at`, and that nobody judged yet."""
     rows = Action.objects.filter(state=State.SUCCEEDED, verification="", verify_after__lte=due_at)

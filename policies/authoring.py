@@ -9,10 +9,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from actions import dispatch, queries
-from policies import book, documents, fitness, flaps, incidents
+from policies import book, demotion, documents, fitness, flaps, incidents
 from policies.documents import Document, Draft, Step, UnableToReadPolicy
 from policies.engine import rendering
-from policies.models import Policy, PolicyVersion
+from policies.models import Policy, PolicyVersion, Resolution
 from vigil.audit import entries
 from vigil.kernel.database import tx
 from vigil.kernel.errors import Conflict, FieldError, NotFound, VigilError, summary
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 GIVEN = ("sentence", "created_at", "author")
 """What Vigil adds to a policy it shows. Sent back unchanged it is ignored; a change is refused."""
-PASSED_OVER = ("version", "updated_at", "note", "health")
+PASSED_OVER = ("version", "updated_at", "note", "health", "demoted", "warnings")
 """Also shown; `version` is compared and `note` explains the change, the others move by themselves."""
 
 
@@ -52,7 +52,7 @@ class Saved:
 
 def get(name: str) -> Policy:
     """The policy of that name; NotFound says so."""
-    rows = Policy.objects.select_related("current", "health")
+    rows = Policy.objects.select_related("current", "health", "demotion")
     # A path can hold what PostgreSQL does not even compare, such as NUL.
     found = rows.filter(name=name).first() if name.isprintable() else None
     if found is None or found.current is None:
@@ -143,6 +143,8 @@ def check(raw: object) -> Draft:
     """Read a whole policy and check its actions too; UnableToReadPolicy names every place."""
     draft = documents.read(raw)
     errors = []
+    if draft.name == demotion.BUILTIN:
+        errors.append(FieldError(path="name", message=f"`{draft.name}` is Vigil's own; choose another name."))
     for index, step in enumerate(draft.document.steps):
         try:
             _check_step(step)
@@ -244,7 +246,9 @@ def _switch(policy: Policy, *, enabled: bool, actor: str, at: datetime) -> Saved
 
 
 def _delete(policy: Policy, *, actor: str, at: datetime) -> None:
-    _withdraw(policy, actor=actor, reason=f"Policy {policy.name} was removed by {actor}.", at=at)
+    gone = f"Policy {policy.name} was removed by {actor}."
+    _withdraw(policy, actor=actor, reason=gone, at=at)
+    demotion.end(policy, resolution=Resolution.WITHDRAWN, actor=actor, reason=gone, at=at)
     policy.enabled, policy.deleted_at, policy.updated_at = False, at, at
     policy.save(update_fields=["enabled", "deleted_at", "updated_at"])
     _record("deleted", policy, actor=actor, at=at, reason="The policy was removed.", numbers={})
@@ -269,7 +273,9 @@ def _add_version(policy: Policy, document: Document, *, actor: str, at: datetime
         created_at=at,
     )
     version.save(force_insert=True)
-    policy.current, policy.mode, policy.updated_at = version, document.mode, at
+    before = "" if policy.current is None else str(policy.current.document["mode"])
+    mode = demotion.carry_over(policy, before=before, after=document.mode, actor=actor, at=at)
+    policy.current, policy.mode, policy.updated_at = version, mode, at
     policy.save(update_fields=["current", "mode", "updated_at"])
 
 
@@ -307,11 +313,27 @@ def shown_extras(policy: Policy) -> documents.Json:
         "updated_at": _rfc3339(policy.updated_at),
         "author": version.author,
         "note": version.note,
+        "demoted": _demoted(policy),
         "health": {
             "last_error": health.last_error if health else "",
             "last_evaluated_at": _rfc3339(health.last_evaluated_at) if health else None,
             "disabled_by_error": health.disabled_by_error if health else False,
         },
+    }
+
+
+def _demoted(policy: Policy) -> documents.Json | None:
+    """What was taken from it, if anything: `mode` is what it says, and `to` what it may do now."""
+    standing = policy.demotion
+    if standing is None:
+        return None
+    return {
+        "from": standing.from_mode,
+        "to": standing.to_mode,
+        "at": _rfc3339(standing.at),
+        "reason": standing.reason,
+        "evidence": list(standing.evidence),
+        "incident_id": standing.incident_id,
     }
 
 

@@ -78,6 +78,12 @@ def of_pair(*, policy_name: str, target: str, now: datetime, at: datetime | None
 def of_incident(incident_id: int, *, now: datetime) -> Explanation:
     """An incident: as it stands now, or as it stood when it was last evaluated."""
     incident = incidents.get(incident_id)
+    if incident.policy.builtin:
+        subject = incident.target.removeprefix("policy:")
+        raise UnableToExplain(
+            f"Incident {incident_id} is about policy {subject} itself, and nothing that was measured: "
+            f"{incident.status_reason} GET /api/v1/policies/{subject} shows the actions that were counted."
+        )
     at = now if incident.live else incident.last_evaluated_at
     return _explain(incident.policy, incident.policy_version, incident, incident.target, at=at, now=now)
 

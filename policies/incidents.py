@@ -11,7 +11,7 @@ from actions import dispatch
 from policies.book import Rule
 from policies.engine.lifecycle import IncidentState, Step, Transition
 from policies.engine.values import Verdict
-from policies.models import LIVE, Answer, Decision, Incident, IncidentStatus, Policy, Resolution
+from policies.models import LIVE, Answer, Decision, Incident, IncidentStatus, Policy, PolicyVersion, Resolution
 from policies.muting import silences
 from vigil.audit import entries
 from vigil.kernel.database import one_of, tx
@@ -235,6 +235,49 @@ def resolve(*, incident_id: int, actor: str, note: str, at: datetime) -> Inciden
         return closed
 
     return tx(run)
+
+
+def open_about(
+    *, version: PolicyVersion, target: str, reason: str, numbers: Mapping[str, object], at: datetime
+) -> Incident:
+    """An incident that Vigil opens by itself, about what no condition reads; one that is live is told the news.
+
+    In the caller's transaction.
+    """
+    standing = Incident.objects.filter(policy_id=version.policy_id, target=target, status__in=LIVE).first()
+    if standing is not None:
+        fields = {"status_reason": reason, "last_evaluated_at": at}
+        told = _swap(
+            standing, kind="incident.repeated", actor=VIGIL, reason=reason, numbers=numbers, at=at, fields=fields
+        )
+        if isinstance(told, Lost):
+            raise UnableToMove(f"Incident {standing.pk} changed at the same moment.")
+        return told
+    incident = Incident.objects.create(
+        policy_id=version.policy_id,
+        policy_version=version,
+        target=target,
+        severity=version.severity,
+        status=IncidentStatus.OPEN,
+        since=at,
+        opened_at=at,
+        last_evaluated_at=at,
+        status_reason=reason,
+    )
+    _record(incident, kind="incident.opened", actor=VIGIL, reason=reason, numbers=numbers, before="", at=at)
+    return incident
+
+
+def close_about(incident: Incident, *, resolution: Resolution, actor: str, reason: str, at: datetime) -> None:
+    """Close such an incident if it is live still, in the caller's transaction."""
+    held = hold(incident)
+    if isinstance(held, Lost):
+        return
+    fields = _ending(resolution, reason, at)
+    closed = _swap(held, kind="incident.resolved", actor=actor, reason=reason, at=at, fields=fields)
+    if isinstance(closed, Lost):
+        raise UnableToMove(f"Incident {incident.pk} changed at the same moment; try again.")
+    silences.expire_with(incident_ids=[incident.pk], at=at)
 
 
 def withdraw(*, policy: Policy, actor: str, reason: str, at: datetime) -> int:

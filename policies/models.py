@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from policies.engine import flapping
 from policies.mutes import CommonCause, InhibitionRule, MaintenanceWindow, Silence
+from policies.restraints import Demotion, Freeze
 
 __all__ = [
     "LIVE",
@@ -15,7 +16,9 @@ __all__ = [
     "BookVersion",
     "CommonCause",
     "Decision",
+    "Demotion",
     "FlapHistory",
+    "Freeze",
     "Incident",
     "IncidentStatus",
     "InhibitionRule",
@@ -84,11 +87,11 @@ def _one_of(field: str, choices: type[models.TextChoices], *, blank: bool = Fals
 
 
 class PolicyManager(models.Manager["Policy"]):
-    """Policies that were not removed; `Policy.everything` also has those, because incidents outlive them."""
+    """Policies that people wrote and did not remove; `Policy.everything` has all that incidents are of."""
 
     def get_queryset(self) -> models.QuerySet["Policy"]:
-        """Leave removed policies out."""
-        return super().get_queryset().filter(deleted_at=None)
+        """Leave removed policies out, and Vigil's own."""
+        return super().get_queryset().filter(deleted_at=None, builtin=False)
 
 
 class Policy(models.Model):
@@ -97,6 +100,12 @@ class Policy(models.Model):
     name = models.CharField(max_length=100)
     enabled = models.BooleanField(default=True)
     mode = models.CharField(max_length=10, choices=Mode.choices, default=Mode.OBSERVE)
+    demotion = models.OneToOneField(
+        Demotion, null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
+    """The one it is under: its mode is then less than its version says."""
+    builtin = models.BooleanField(default=False, db_default=False, editable=False)
+    """One that Vigil opens incidents of by itself. It is judged by nobody, orders nothing, and is in no list."""
     current = models.ForeignKey("PolicyVersion", null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()

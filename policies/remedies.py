@@ -13,7 +13,7 @@ from actions import consent, dispatch, queries
 from actions.consent import Asks
 from actions.guards import GateAnswer
 from actions.queries import ActionView
-from policies import book, deciding, flaps, incidents, judging, verification
+from policies import book, deciding, demotion, flaps, incidents, judging, verification
 from policies.deciding import Decided, Group
 from policies.engine import flapping
 from policies.engine.lifecycle import Transition
@@ -41,6 +41,8 @@ class Settled:
     """What was added to the pair's history when its incident moved."""
     news: bool = False
     """Whether anything was written that was not known before."""
+    relapsed: bool = False
+    """Whether a remedy that had helped before turned out to have helped only for a while."""
 
 
 def settle(*, judgements: Sequence[Judgement], at: datetime) -> list[Settled]:
@@ -177,6 +179,8 @@ def _settle(judgement: Judgement, known: Decided | None, together: frozenset[str
     if judgement.step.transition is None and (known is not None or not judgement.acts):
         return Settled(judgement=judgement, incident=judgement.incident, decided=known)
     settled = tx(lambda: _carry_out(judgement, together, at))
+    if settled.relapsed:
+        demotion.review({judgement.rule.name}, at=at)
     if settled.news:
         _tell(settled)
     return settled
@@ -188,8 +192,7 @@ def _carry_out(judgement: Judgement, together: frozenset[str], at: datetime) -> 
     incident = _moved(judgement, at) if transition is not None else incidents.hold(judgement.incident)
     if isinstance(incident, Lost):
         return Settled(judgement=judgement, incident=incident.incident)
-    if transition is Transition.OPENED:
-        _mark_relapse(incident, at)
+    relapsed = transition is Transition.OPENED and _mark_relapse(incident, at)
     if transition is Transition.RESOLVED:
         reason = f"incident {incident.pk} is over: {judgement.step.reason}"
         dispatch.withdraw_waiting(incident_id=incident.pk, reason=reason, at=at)
@@ -198,7 +201,9 @@ def _carry_out(judgement: Judgement, together: frozenset[str], at: datetime) -> 
         incident = noted.incident or incident
         judgement = _knowing(judgement, noted)
     if not judgement.acts:
-        return Settled(judgement=judgement, incident=incident, transition=transition, noted=noted, news=True)
+        return Settled(
+            judgement=judgement, incident=incident, transition=transition, noted=noted, news=True, relapsed=relapsed
+        )
     tried = queries.for_incident(incident.pk)  # now that nobody else can order for this incident
     decided = deciding.decide(judgement=judgement, incident=incident, tried=tried, together=together, at=at)
     wrote = _note(incident, decided, at)
@@ -209,6 +214,7 @@ def _carry_out(judgement: Judgement, together: frozenset[str], at: datetime) -> 
         decided=decided,
         noted=noted,
         news=wrote or transition is not None,
+        relapsed=relapsed,
     )
 
 
@@ -246,12 +252,13 @@ def _note(incident: Incident, decided: Decided, at: datetime) -> bool:
     return written is not None
 
 
-def _mark_relapse(incident: Incident, at: datetime) -> None:
-    """Bad again soon after a remedy seemed to help: that remedy is recorded as relapsed."""
+def _mark_relapse(incident: Incident, at: datetime) -> bool:
+    """Bad again soon after a remedy seemed to help: that remedy is recorded as relapsed. Whether there was any."""
     earlier = Incident.objects.filter(policy_id=incident.policy_id, target=incident.target, pk__lt=incident.pk)
     last = earlier.filter(resolution=Resolution.HEALED).order_by("-id").first()
     if last is None:
-        return
+        return False
+    relapsed = False
     watched_since = at - timedelta(seconds=settings.VIGIL_RELAPSE_SECONDS)
     for action in queries.for_incident(last.pk):
         if (
@@ -259,13 +266,14 @@ def _mark_relapse(incident: Incident, at: datetime) -> None:
             and action.finished_at is not None
             and action.finished_at >= watched_since
         ):
-            dispatch.record_verification(
+            relapsed |= dispatch.record_verification(
                 action_id=action.id,
                 verification="relapsed",
                 reason=f"Bad again after {(at - action.finished_at).total_seconds():.0f} s, as incident {incident.pk}.",
                 numbers={"incident_id": incident.pk, "relapse_seconds": settings.VIGIL_RELAPSE_SECONDS},
                 at=at,
             )
+    return relapsed
 
 
 def _tell(settled: Settled) -> None:

@@ -128,7 +128,7 @@ def _imported(saved: Saved) -> Imported:
 
 
 def _everything() -> Any:
-    return Policy.objects.filter(current__isnull=False).select_related("current", "health").order_by("name")
+    return Policy.objects.filter(current__isnull=False).select_related("current", "health", "demotion").order_by("name")
 
 
 def _ordered(written: documents.Json) -> documents.Json:

@@ -9,7 +9,7 @@ import structlog
 
 from actions import dispatch, queries
 from actions.queries import ActionView
-from policies import book, documents, judging, ladder, readings
+from policies import book, demotion, documents, judging, ladder, readings
 from policies.book import Rule
 from policies.engine import conditions, durations, evaluation, proving
 from policies.engine.conditions import Absent
@@ -54,13 +54,16 @@ def run(*, at: datetime, targets: Collection[str] | None = None) -> int:
     proofs = [(action, _proof(action, rule, data, at)) for action, rule in known]
     proofs += [(action, _without_a_rule(action, at)) for action in unjudgeable]
     judged = [action for action, proof in proofs if _record(action, proof, at)]
+    demotion.review({action.policy_name for action in judged}, at=at)
     return len(judged)
 
 
 def relapsed(helped: Sequence[tuple[ActionView, Rule]], *, at: datetime) -> int:
     """Actions that had helped, on targets that are bad by the samples after them alone; returns how many relapsed."""
     data = readings.load(rules={rule for _, rule in helped}, at=at, targets={action.target for action, _ in helped})
-    return sum(_relapse(action, rule, data, at) for action, rule in helped)
+    bad = [action for action, rule in helped if _relapse(action, rule, data, at)]
+    demotion.review({action.policy_name for action in bad}, at=at)
+    return len(bad)
 
 
 def prove(*, action: ActionView, rule: Rule, data: Data, at: datetime) -> Proof | NotYet:

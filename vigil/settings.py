@@ -206,6 +206,11 @@ VIGIL_FLAP_HIGH_PERCENT = whole("VIGIL_FLAP_HIGH_PERCENT", default=50, least=2, 
 VIGIL_FLAP_LOW_PERCENT = whole(
     "VIGIL_FLAP_LOW_PERCENT", default=min(25, VIGIL_FLAP_HIGH_PERCENT - 1), least=1, most=VIGIL_FLAP_HIGH_PERCENT - 1
 )
+VIGIL_DEMOTE_OF = whole("VIGIL_DEMOTE_OF", default=5, least=1, most=100)
+VIGIL_DEMOTE_BAD = whole("VIGIL_DEMOTE_BAD", default=min(3, VIGIL_DEMOTE_OF), least=0, most=VIGIL_DEMOTE_OF)
+VIGIL_OSCILLATION_EFFECTS = whole("VIGIL_OSCILLATION_EFFECTS", default=4, least=0, most=50)
+VIGIL_OSCILLATION_SECONDS = whole("VIGIL_OSCILLATION_SECONDS", default=1800, least=1)
+VIGIL_FREEZE_SECONDS = whole("VIGIL_FREEZE_SECONDS", default=3600, least=1)
 
 # --- act ------------------------------------------------------------------------------------------------------------
 

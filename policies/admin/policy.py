@@ -9,8 +9,9 @@ from django.db.models import Count, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 
-from policies import authoring, documents, forms, preview
+from policies import authoring, demotion, documents, forms, preview
 from policies.admin import history
 from policies.engine import conditions, durations
 from policies.forms import Misread, PolicyForm
@@ -57,7 +58,8 @@ class PolicyAdmin(ScopedAdmin[Policy]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Policy]:
         live = Count("incidents", filter=Q(incidents__status__in=LIVE))
-        return super().get_queryset(request).select_related("current", "health").annotate(live_incidents=live)
+        found = super().get_queryset(request).select_related("current", "health", "demotion")
+        return found.annotate(live_incidents=live)
 
     def get_urls(self) -> list[URLPattern]:
         views: list[tuple[str, Callable[..., HttpResponse], str]] = [
@@ -65,6 +67,7 @@ class PolicyAdmin(ScopedAdmin[Policy]):
             ("preview/", self.preview_view, "preview"),
             ("<int:policy_id>/switch/", self.switch_view, "switch"),
             ("<int:policy_id>/return/<int:number>/", self.return_view, "return"),
+            ("<int:policy_id>/promote/", self.promote_view, "promote"),
             ("<int:policy_id>/remove/", self.remove_view, "remove"),
         ]
         own = [
@@ -95,7 +98,10 @@ class PolicyAdmin(ScopedAdmin[Policy]):
 
     @admin.display(description="mode", ordering="mode")
     def shown_mode(self, obj: Policy) -> str:
-        return marks.tag(MODES[obj.mode], of="auto" if obj.mode == "auto" else "")
+        shown = marks.tag(MODES[obj.mode], of="auto" if obj.mode == "auto" else "")
+        if obj.demotion is None:
+            return shown
+        return format_html("{} {}", shown, marks.tag("demoted", of="warning"))
 
     @admin.display(description="remedy")
     def remedy(self, obj: Policy) -> str | None:
@@ -148,7 +154,7 @@ class PolicyAdmin(ScopedAdmin[Policy]):
     ) -> HttpResponse:
         scoped.demand(request, self.to_view if request.method == "GET" else EDITORS)
         found = Policy.objects.filter(pk=object_id) if object_id.isdecimal() else Policy.objects.none()
-        policy = found.select_related("current", "health").first()
+        policy = found.select_related("current", "health", "demotion__incident").first()
         if policy is None or policy.current is None:
             raise Http404("There is no such policy; it may have been removed.")
         return self._form(request, policy)
@@ -198,6 +204,7 @@ class PolicyAdmin(ScopedAdmin[Policy]):
             "editions": history.of(policy) if policy is not None else [],
             "may_write": scoped.allows(request, EDITORS),
             "schemas": {one.name: {"description": one.description, "schema": one.schema} for one in form.kinds},
+            "evidence": demotion.evidence(policy) if policy is not None and policy.demotion is not None else [],
             "live": policy.incidents.filter(status__in=LIVE).order_by("-id") if policy is not None else [],
             "at": at,
         }
@@ -270,6 +277,17 @@ class PolicyAdmin(ScopedAdmin[Policy]):
             actor, note = scoped.caller(request).actor, f"Back to what version {number} said."
             done = _replace(policy, raw, actor=actor, at=clock.now(), note=note, expected=None)
             return f"Version {authoring.current(done.policy).number} says what version {number} said."
+
+        return scoped.carry_out(request, needs=EDITORS, do=do, back=_change_page(policy_id))
+
+    def promote_view(self, request: HttpRequest, policy_id: int) -> HttpResponse:
+        """Give a demoted policy back what its version says."""
+
+        def do() -> str:
+            policy = authoring.get(_name(policy_id))
+            note = request.POST.get("note", "").strip()[:500]
+            ended = demotion.promote(policy, actor=scoped.caller(request).actor, note=note, at=clock.now())
+            return f"Policy {policy.name} may do again what it says; it was demoted from {ended.from_mode}."
 
         return scoped.carry_out(request, needs=EDITORS, do=do, back=_change_page(policy_id))
 

@@ -10,7 +10,8 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from policies import authoring, preview, runner
+from actions import queries
+from policies import authoring, demotion, preview, runner
 from policies.api import shapes
 from policies.models import Policy, Severity
 from vigil.access import scopes
@@ -153,6 +154,32 @@ class DisableView(ApiView):
         return _shown(authoring.get(name))
 
 
+class Note(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The optional body of a promotion."""
+
+    note: Annotated[str, msgspec.Meta(max_length=500)] = ""
+
+
+class PromoteView(ApiView):
+    """A person gives a demoted policy back what its version says."""
+
+    required_scopes = {"POST": scopes.POLICIES_WRITE}
+
+    @extend_schema(
+        summary="Promote a demoted policy; the answer shows the actions that had spoken against it",
+        request=OpenApiTypes.OBJECT,
+        responses={200: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT},
+        examples=[OpenApiExample("why", value={"note": "The restart script was repaired."}, request_only=True)],
+    )
+    def post(self, request: Request, name: str) -> Response:
+        policy = authoring.get(name)
+        note = self.body(request, Note).note if self.raw_body(request).strip() else ""
+        ended = demotion.promote(policy, actor=self.caller(request).actor, note=note, at=self.at(request))
+        response = _shown(authoring.get(name))
+        response.data["evidence"] = [shapes.evidence(one) for one in queries.some(ended.evidence)]
+        return response
+
+
 class SeverityView(ApiView):
     """Policies of one severity."""
 
@@ -227,7 +254,7 @@ class ReloadView(ApiView):
 
 
 def _all() -> QuerySet[Policy]:
-    return Policy.objects.filter(current__isnull=False).select_related("current", "health").order_by("name")
+    return Policy.objects.filter(current__isnull=False).select_related("current", "health", "demotion").order_by("name")
 
 
 def _known(names: list[str]) -> list[str]:

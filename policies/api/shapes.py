@@ -92,6 +92,18 @@ def _fares(one: Fares) -> Json:
     }
 
 
+def evidence(action: ActionView) -> Json:
+    """An action as it speaks for or against its policy."""
+    return {
+        "action_id": action.id,
+        "action": action.kind,
+        "target": action.target,
+        "verification": action.verification,
+        "incident_id": action.incident_id,
+        "finished_at": moment(action.finished_at),
+    }
+
+
 def outlook(found: Outlook) -> Json:
     """What a dry run says of one policy."""
     return {

@@ -41,6 +41,7 @@ urlpatterns: list[URLPattern] = [
     re_path(rf"^policies/{_NAME}/?$", policies.PolicyView.as_view(), name="policy"),
     re_path(rf"^policies/{_NAME}/backtest/?$", backtests.BacktestView.as_view(), name="policy-backtest"),
     re_path(rf"^policies/{_NAME}/enable/?$", policies.EnableView.as_view(), name="policy-enable"),
+    re_path(rf"^policies/{_NAME}/promote/?$", policies.PromoteView.as_view(), name="policy-promote"),
     re_path(rf"^policies/{_NAME}/disable/?$", policies.DisableView.as_view(), name="policy-disable"),
     re_path(r"^incidents/?$", incidents.IncidentsView.as_view(), name="incidents"),
     re_path(rf"^incidents/{_ID}/?$", incidents.IncidentView.as_view(), name="incident"),

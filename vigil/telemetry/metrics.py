@@ -15,6 +15,8 @@ policy_violations_total = Counter(
 policy_errors_total = Counter("vigil_policy_errors", "Evaluations that failed.", ["policy_name"])
 incidents_total = Counter("vigil_incidents", "Incidents by what became of them.", ["transition"])
 flaps_total = Counter("vigil_flaps", "Policies on targets that began or ceased to flap.", ["change"])
+policy_demotions_total = Counter("vigil_policy_demotions", "Policies demoted and promoted again.", ["change"])
+freezes_total = Counter("vigil_freezes", "Targets on which policies that fought were frozen.")
 time_to_heal_seconds = Histogram(
     "vigil_time_to_heal_seconds", "From an incident's opening to its healing.", buckets=_LONG_SECONDS
 )

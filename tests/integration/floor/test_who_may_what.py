@@ -68,6 +68,7 @@ NEEDS = {
     "/api/v1/policies/some-name/backtest": {"POST": READ},
     "/api/v1/policies/some-name/disable": {"PUT": POLICIES},
     "/api/v1/policies/some-name/enable": {"PUT": POLICIES},
+    "/api/v1/policies/some-name/promote": {"POST": POLICIES},
     "/api/v1/queue/stats": {"GET": READ},
     "/api/v1/silences": {"GET": READ, "POST": WRITE},
     "/api/v1/silences/1": {"GET": READ, "PUT": WRITE, "PATCH": WRITE, "DELETE": WRITE},
