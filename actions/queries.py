@@ -118,6 +118,16 @@ class ActionTypeView:
     """It tells people and mends nothing."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectView:
+    """That a policy's action acted on a target."""
+
+    id: int
+    policy_name: str
+    kind: str
+    at: datetime
+
+
 def view(row: Action) -> ActionView:
     """The row as a plain value."""
     return ActionView(
@@ -242,6 +252,20 @@ def undoing(names: Collection[str]) -> dict[str, str]:
     usable = ActionType.objects.filter(enabled=True).values("name")
     rows = ActionType.objects.filter(name__in=list(names), rollback__in=usable)
     return dict(rows.values_list("name", "rollback"))
+
+
+def policies_effects(*, target: str, since: datetime, most: int) -> list[EffectView]:
+    """The newest effects that policies had on a target later than `since`, oldest first.
+
+    What people ordered, what only tells people, and what takes a step of a ladder back is left out.
+    """
+    own = Action.objects.filter(target=target, by_hand=False, started_at__gt=since, action_type__tells=False)
+    found = own.exclude(policy_name="").exclude(dedup_key__endswith=":rollback").order_by("-id")
+    return [
+        EffectView(id=row.pk, policy_name=row.policy_name, kind=row.action_type_id, at=row.started_at)
+        for row in reversed(found[: max(most, 0)])
+        if row.started_at is not None
+    ]
 
 
 def attempts_of(action_id: int) -> list[AttemptView]:

@@ -10,12 +10,12 @@ from actions.consent import Asks
 from actions.control import ControlState
 from actions.foresight import Wish
 from actions.queries import ActionView
-from policies import filling, incidents, ladder
+from policies import filling, incidents, ladder, oscillation
 from policies.book import Rule
 from policies.engine import flapping, lifecycle, muting, planning, rendering
 from policies.engine.muting import Mute, Subject
 from policies.judging import Judgement
-from policies.models import Answer, Decision, Incident, Mode
+from policies.models import Answer, Decision, Freeze, Incident, Mode
 from policies.muting import common_causes, kept
 from vigil.kernel.errors import VigilError
 from vigil.telemetry import metrics as telemetry
@@ -201,6 +201,9 @@ def _take(
     cause = common_causes.check(rule=rule, incident=incident, together=together, at=at)
     if cause is not None:
         return _muted(cause)
+    freeze = oscillation.check(policy=rule.name, target=judgement.target, at=at)
+    if freeze is not None:
+        return _frozen(freeze)
     try:
         answer = dispatch.order(
             kind=step.action,
@@ -226,6 +229,16 @@ def _take(
         guard, reason = filling.refusal(error, step.params)
         return Decided(answer=Answer.REFUSE, guard=guard, reason=reason, numbers=filling.numbers(error))
     return _answered(answer, judgement)
+
+
+def _frozen(freeze: Freeze) -> Decided:
+    telemetry.guard_decisions_total.labels(guard=oscillation.GUARD, answer="hold").inc()
+    return Decided(
+        answer=Answer.HOLD,
+        guard=oscillation.GUARD,
+        reason=oscillation.reason(freeze),
+        numbers=oscillation.numbers(freeze),
+    )
 
 
 def _answered(answer: dispatch.Ordered | dispatch.Held | dispatch.Refused, judgement: Judgement) -> Decided:

@@ -10,7 +10,7 @@ from datetime import datetime
 from actions import dispatch, foresight, guards
 from actions.foresight import Wish
 from actions.queries import ActionView
-from policies import deciding, filling, ladder
+from policies import deciding, filling, ladder, oscillation
 from policies.engine import flapping, lifecycle, planning, rendering
 from policies.engine.lifecycle import Status
 from policies.judging import Judgement
@@ -43,13 +43,15 @@ def _every(judgement: Judgement, tried: Sequence[ActionView], at: datetime) -> I
     yield _grace(judgement, at)
     yield _mute(judgement, at)
     yield _flapping(judgement)
+    yield _frozen(judgement)
     plan = ladder.plan(rule=judgement.rule, tried=tried, at=at)
     if not isinstance(plan, planning.Take):
         yield Gate(name="ladder", passed=False, reason=ladder.reason(plan))
         return
     yield Gate(name="ladder", passed=True, reason=f"the next step is {plan.what.action}")
     yield from _guards(judgement, plan.what.action)
-    yield from _params(judgement, plan.step)
+    if not plan.undoing:  # it goes with what its step was ordered with
+        yield from _params(judgement, plan.step)
 
 
 def _standing(status: Status, reason: str) -> str:
@@ -109,6 +111,14 @@ def _params(judgement: Judgement, number: int) -> Iterator[Gate]:
         yield Gate(name=filling.GUARD, passed=False, reason=str(error))
     else:
         yield Gate(name=filling.GUARD, passed=True, reason="everything is there", numbers={"params": rendered})
+
+
+def _frozen(judgement: Judgement) -> Gate:
+    freeze = oscillation.standing(policy=judgement.rule.name, target=judgement.target)
+    if freeze is None:
+        return Gate(name=oscillation.GUARD, passed=True, reason="no other policy undoes its work")
+    said, numbers = oscillation.reason(freeze), oscillation.numbers(freeze)
+    return Gate(name=oscillation.GUARD, passed=False, reason=said, numbers=numbers)
 
 
 def _guards(judgement: Judgement, kind: str) -> Iterator[Gate]:

@@ -14,8 +14,9 @@ from actions.queries import ActionView
 from actions.standard import STANDARD_TYPES
 from actions.states import State, Status
 from metrics import targets as metric_targets
-from policies import book, deciding, documents, judging, ladder, transfer, verification
+from policies import book, conflicts, deciding, documents, judging, ladder, transfer, verification
 from policies.book import Rule
+from policies.conflicts import Clash
 from policies.engine import modes, planning
 from policies.engine.rehearsal import comparing, file, run
 from policies.engine.rehearsal.comparing import Difference
@@ -68,6 +69,8 @@ class Report:
     """What came of a file of tests."""
 
     tests: tuple[Checked, ...]
+    clashes: tuple[Clash, ...] = ()
+    """Policies of the file that can fight; no test fails for it."""
 
     @property
     def ok(self) -> bool:
@@ -78,11 +81,13 @@ class Report:
         failed = sum(not test.ok for test in self.tests)
         count = f"{len(self.tests)} test{'' if len(self.tests) == 1 else 's'}"
         said = [line for test in self.tests for line in _lines(test)]
+        said += [f"warning {one.policy}: {one.message}" for one in self.clashes]
         return [*said, f"{failed} of {count} failed." if failed else f"{count} ok."]
 
     def as_json(self) -> dict[str, object]:
         """For a machine."""
-        return {"ok": self.ok, "tests": [_as_json(test) for test in self.tests]}
+        warnings = [{"policy": one.policy, **one.as_json()} for one in self.clashes]
+        return {"ok": self.ok, "tests": [_as_json(test) for test in self.tests], "warnings": warnings}
 
 
 def check_file(path: Path, *, patience: timedelta | None = None) -> Report:
@@ -103,7 +108,10 @@ def check(*, document: object, beside: Path | None = None, patience: timedelta |
     _check_names(read.tests, rules)
     around = world(rules, _deadline(patience))
     subjects = [subject_of(rule) for rule in rules.values()]
-    return Report(tests=tuple(_checked(script, subjects, around) for script in read.tests))
+    return Report(
+        tests=tuple(_checked(script, subjects, around) for script in read.tests),
+        clashes=tuple(conflicts.among(rules.values(), conflicts.Kinds(telling=STANDARD_TELLING))),
+    )
 
 
 def _checked(script: Script, subjects: Sequence[Subject], world: World) -> Checked:

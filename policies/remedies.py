@@ -13,7 +13,7 @@ from actions import consent, dispatch, queries
 from actions.consent import Asks
 from actions.guards import GateAnswer
 from actions.queries import ActionView
-from policies import book, deciding, demotion, flaps, incidents, judging, verification
+from policies import book, deciding, demotion, flaps, incidents, judging, oscillation, verification
 from policies.deciding import Decided, Group
 from policies.engine import flapping
 from policies.engine.lifecycle import Transition
@@ -136,6 +136,9 @@ def still_wanted(
     )
     if mute is not None:
         return GateAnswer(wanted=False, reason=mute.reason)
+    freeze = oscillation.standing(policy=policy_name, target=target)
+    if freeze is not None:
+        return GateAnswer(wanted=False, reason=oscillation.reason(freeze))
     if judgement.step.state.flapping:
         return GateAnswer(wanted=False, reason=flapping.reason(judgement.step.state.history))
     return _gate(judgement)

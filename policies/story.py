@@ -6,11 +6,11 @@ from datetime import datetime
 
 from actions import queries
 from actions.queries import ActionView
-from policies import flaps, incidents
+from policies import flaps, incidents, oscillation
 from policies.engine import durations
 from policies.engine.muting import Mute
 from policies.flaps import Mark
-from policies.models import Decision, Incident, Resolution
+from policies.models import Decision, Freeze, Incident, Resolution
 from policies.muting import kept
 from vigil.audit import entries
 
@@ -45,6 +45,8 @@ class Story:
     """Why it is muted now, if it is."""
     flap: Mark | None = None
     """That it flaps now, if it does."""
+    freeze: Freeze | None = None
+    """What keeps its policy from acting on its target now, if that fights with another there."""
 
 
 def of(incident_id: int, *, at: datetime | None = None) -> Story:
@@ -61,6 +63,7 @@ def of(incident_id: int, *, at: datetime | None = None) -> Story:
         actions=actions,
         mute=None if at is None else kept.of_incident(incident, at=at),
         flap=flaps.marks([incident_id]).get(incident_id),
+        freeze=oscillation.standing(policy=incident.policy.name, target=incident.target) if incident.live else None,
     )
 
 

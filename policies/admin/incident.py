@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
-from policies import incidents, story
+from policies import incidents, oscillation, story
 from policies.engine import durations
 from policies.models import LIVE, Decision, FlapHistory, Incident
 from policies.story import Moment, Story
@@ -113,7 +113,7 @@ class IncidentAdmin(ScopedAdmin[Incident]):
     to_act = OPERATORS
 
     def get_urls(self) -> list[URLPattern]:
-        verbs = (("acknowledge", self.acknowledge_view), ("resolve", self.resolve_view))
+        verbs = (("acknowledge", self.acknowledge_view), ("resolve", self.resolve_view), ("lift", self.lift_view))
         own = [
             path(f"<int:incident_id>/{verb}/", self.admin_site.admin_view(view), name=f"policies_incident_{verb}")
             for verb, view in verbs
@@ -185,6 +185,20 @@ class IncidentAdmin(ScopedAdmin[Incident]):
     def resolve_view(self, request: HttpRequest, incident_id: int) -> HttpResponse:
         """A person closes it."""
         return self._steer(request, incident_id, incidents.resolve, "is resolved")
+
+    def lift_view(self, request: HttpRequest, incident_id: int) -> HttpResponse:
+        """Let the policies that fought over its target act there again."""
+
+        def do() -> str:
+            number = request.POST.get("freeze", "")
+            if not number.isdecimal():
+                raise VigilError("Name the freeze to lift.")
+            actor = scoped.caller(request).actor
+            lifted = oscillation.lift(freeze_id=int(number[:18]), actor=actor, note="", at=clock.now())
+            return f"The freeze of {lifted.target} is lifted."
+
+        back = reverse("admin:policies_incident_change", args=[incident_id])
+        return scoped.carry_out(request, needs=OPERATORS, do=do, back=back)
 
     def _steer(self, request: HttpRequest, incident_id: int, verb: Callable[..., Incident], done: str) -> HttpResponse:
         def do() -> str:

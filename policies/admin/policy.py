@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
-from policies import authoring, demotion, documents, forms, preview
+from policies import authoring, conflicts, demotion, documents, forms, preview
 from policies.admin import history
 from policies.engine import conditions, durations
 from policies.forms import Misread, PolicyForm
@@ -175,6 +175,7 @@ class PolicyAdmin(ScopedAdmin[Policy]):
             if policy is None:
                 saved = authoring.create(raw=form.raw, actor=actor, at=at, note=note)
                 messages.success(request, f"Policy {saved.name} is kept as version 1. {_force(saved)}")
+                _warn(request, saved)
                 return saved
             expected = form.cleaned_data["version"]
             done = _replace(policy, form.raw, actor=actor, at=at, note=note, expected=expected)
@@ -185,6 +186,7 @@ class PolicyAdmin(ScopedAdmin[Policy]):
         messages.success(
             request, f"Kept as version {number}. {_force(done.policy)}" if done.changed else "Nothing changed."
         )
+        _warn(request, done.policy)
         return done.policy
 
     def _page(
@@ -204,6 +206,7 @@ class PolicyAdmin(ScopedAdmin[Policy]):
             "editions": history.of(policy) if policy is not None else [],
             "may_write": scoped.allows(request, EDITORS),
             "schemas": {one.name: {"description": one.description, "schema": one.schema} for one in form.kinds},
+            "conflicts": conflicts.of(policy.name) if policy is not None else [],
             "evidence": demotion.evidence(policy) if policy is not None and policy.demotion is not None else [],
             "live": policy.incidents.filter(status__in=LIVE).order_by("-id") if policy is not None else [],
             "at": at,
@@ -305,6 +308,12 @@ class PolicyAdmin(ScopedAdmin[Policy]):
 
         scoped.carry_out(request, needs=EDITORS, do=do, back=back["page"])
         return HttpResponseRedirect(back["page"])
+
+
+def _warn(request: HttpRequest, policy: Policy) -> None:
+    """It is kept all the same."""
+    for one in conflicts.of(policy.name):
+        messages.warning(request, f"It can fight: {one.message}.")
 
 
 def _replace(

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from actions import queries
-from policies import authoring, demotion, preview, runner
+from policies import authoring, conflicts, demotion, preview, runner
 from policies.api import shapes
 from policies.models import Policy, Severity
 from vigil.access import scopes
@@ -71,7 +71,7 @@ class PoliciesView(ApiView):
         created = authoring.create(
             raw=self.body(request, dict[str, object]), actor=self.caller(request).actor, at=self.at(request)
         )
-        return _shown(authoring.get(created.name), status=201)
+        return _saved(authoring.get(created.name), status=201)
 
 
 class PolicyView(ApiView):
@@ -102,7 +102,7 @@ class PolicyView(ApiView):
             at=self.at(request),
             expected_version=_if_match(request),
         )
-        return _shown(authoring.get(name))
+        return _saved(authoring.get(name))
 
     @extend_schema(
         summary="Update a policy with a partial body",
@@ -136,7 +136,7 @@ class EnableView(ApiView):
     @extend_schema(summary="Enable a policy", request=None, responses={200: OpenApiTypes.OBJECT})
     def put(self, request: Request, name: str) -> Response:
         authoring.enable(name=name, actor=self.caller(request).actor, at=self.at(request))
-        return _shown(authoring.get(name))
+        return _saved(authoring.get(name))
 
 
 class DisableView(ApiView):
@@ -266,6 +266,13 @@ def _known(names: list[str]) -> list[str]:
 def _shown(policy: Policy, *, status: int = 200) -> Response:
     response = Response(shapes.policy(policy), status=status)
     response["ETag"] = f'"{authoring.current(policy).number}"'
+    return response
+
+
+def _saved(policy: Policy, *, status: int = 200) -> Response:
+    """The policy, and what it can fight with."""
+    response = _shown(policy, status=status)
+    response.data["warnings"] = [one.as_json() for one in conflicts.of(policy.name)]
     return response
 
 

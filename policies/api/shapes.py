@@ -11,7 +11,7 @@ from policies import authoring, deciding, story
 from policies.engine.muting import Mute
 from policies.engine.rendering import UnableToRender
 from policies.flaps import Mark
-from policies.models import Decision, Incident, Policy
+from policies.models import Decision, Freeze, Incident, Policy
 from policies.mutes import Muting
 from policies.preview import Outlook
 from policies.remedies import Settled
@@ -175,9 +175,25 @@ def whole_incident(told: story.Story) -> Json:
         **incident(told.incident, told.actions, mute=told.mute, flap=told.flap),
         "condition": told.incident.policy_version.document["condition"],
         "sentence": told.incident.policy_version.sentence,
+        "frozen": None if told.freeze is None else freeze(told.freeze),
         "timeline": [timeline(one) for one in told.moments],
         "decisions": [decision(one) for one in told.decisions],
         "action_details": [_details(action) for action in told.actions],
+    }
+
+
+def freeze(row: Freeze) -> Json:
+    """What keeps two policies from acting on a target."""
+    return {
+        "id": row.pk,
+        "target": row.target,
+        "policies": list(row.policies),
+        "reason": row.reason,
+        "evidence": list(row.evidence),
+        "since": moment(row.since),
+        "until": moment(row.until),
+        "lifted_at": moment(row.lifted_at),
+        "lifted_by": row.lifted_by or None,
     }
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, re_path
 
-from policies.api import backtests, checks, explain, incidents, ingest, muting, policies
+from policies.api import backtests, checks, explain, freezes, incidents, ingest, muting, policies
 from policies.api.protocols import (
     agents,
     alertmanager,
@@ -59,6 +59,8 @@ urlpatterns: list[URLPattern] = [
     re_path(r"^maintenance/preview/?$", muting.MaintenancePreviewView.as_view(), name="maintenance-preview"),
     re_path(r"^maintenance/(?P<window_id>[0-9]{1,18})/?$", muting.MaintenanceView.as_view(), name="maintenance-one"),
     re_path(r"^common-causes/?$", muting.CommonCausesView.as_view(), name="common-causes"),
+    re_path(r"^freezes/?$", freezes.FreezesView.as_view(), name="freezes"),
+    re_path(r"^freezes/(?P<freeze_id>[0-9]{1,18})/lift/?$", freezes.LiftView.as_view(), name="freeze-lift"),
     re_path(r"^inhibitions/?$", muting.InhibitionsView.as_view(), name="inhibitions"),
     re_path(r"^inhibitions/(?P<rule_id>[0-9]{1,18})/?$", muting.InhibitionView.as_view(), name="inhibition"),
 ]

@@ -43,3 +43,32 @@ def _fits(piece: str, text: str, at: int) -> bool:
     if at + len(piece) > len(text):
         return False
     return all(wanted in ("?", text[at + offset]) for offset, wanted in enumerate(piece))
+
+
+def meet(one: str, other: str) -> bool:
+    """Whether some text fits both patterns. Walks the pairs of places in them: at most length x length steps."""
+    seen: set[tuple[int, int]] = set()
+    ahead = [(0, 0)]
+    while ahead:
+        place = ahead.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        if place == (len(one), len(other)):
+            return True
+        ahead += _onward(one, other, *place)
+    return False
+
+
+def _onward(one: str, other: str, here: int, there: int) -> list[tuple[int, int]]:
+    """Where both patterns may stand after the next character of such a text, or after a star that ends."""
+    mine = one[here] if here < len(one) else ""
+    theirs = other[there] if there < len(other) else ""
+    onward = []
+    if mine == "*":
+        onward.append((here + 1, there))
+    if theirs == "*":
+        onward.append((here, there + 1))
+    if mine and theirs and (mine in "*?" or theirs in "*?" or mine == theirs):
+        onward.append((here + (mine != "*"), there + (theirs != "*")))
+    return onward

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from policies import transfer
+from policies import conflicts, transfer
 from vigil.kernel import clock
 from vigil.kernel.errors import VigilError
 
@@ -33,6 +33,9 @@ class Command(BaseCommand):
             raise CommandError("\n".join(lines)) from error
         for one in done:
             self.stdout.write(f"{one.change:9}  {one.name}")
+        for one in () if dry_run else done:
+            for warning in conflicts.of(one.name):
+                self.stdout.write(f"warning    {one.name}: {warning.message}")
         self.stdout.write(f"{len(done)} policies{' (dry run: nothing was written)' if dry_run else ''}.")
 
 

@@ -34,6 +34,8 @@ NEEDS = {
     "/api/v1/common-causes": {"GET": READ},
     "/api/v1/control": {"GET": READ, "PUT": CONTROL},
     "/api/v1/explain": {"GET": READ},
+    "/api/v1/freezes": {"GET": READ},
+    "/api/v1/freezes/1/lift": {"POST": WRITE},
     "/api/v1/incidents": {"GET": READ},
     "/api/v1/incidents/1": {"GET": READ},
     "/api/v1/incidents/1/acknowledge": {"POST": WRITE},
