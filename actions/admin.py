@@ -270,13 +270,19 @@ class RemediatorAdmin(EditedByAdministrators, ScopedAdmin[Remediator]):
 
     subject = "remediator"
     form = RemediatorForm
-    list_display = ("name", "kind", "address", "has_secret", "enabled", "used_for")
+    list_display = ("name", "kind", "address", "has_secret", "enabled", "shown_circuit", "used_for")
     list_filter = ("kind", "enabled")
     search_fields = ("name",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Remediator]:
         signed = ExpressionWrapper(~Q(secret=""), output_field=BooleanField())
-        return super().get_queryset(request).prefetch_related("action_types").annotate(signed=signed)
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("circuit")
+            .prefetch_related("action_types")
+            .annotate(signed=signed)
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("name",) if obj is not None else ()
@@ -294,6 +300,11 @@ class RemediatorAdmin(EditedByAdministrators, ScopedAdmin[Remediator]):
     @admin.display(description="signed", boolean=True)
     def has_secret(self, obj: Any) -> bool:
         return bool(obj.signed)
+
+    @admin.display(description="circuit")
+    def shown_circuit(self, obj: Remediator) -> str:
+        position = obj.circuit.position if hasattr(obj, "circuit") else "closed"
+        return marks.tag(position.replace("_", "-"), of="" if position == "closed" else "warning")
 
     @admin.display(description="used for")
     def used_for(self, obj: Remediator) -> str:

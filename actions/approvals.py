@@ -207,7 +207,9 @@ def _objection(asks: str, ordered_by: str, voice: Voice, *, by_hand: bool, appro
 
 def _approve(action_id: int, voice: Voice, reason: str, wanted: GateAnswer) -> ActionView | _Not:
     before = _found(action_id)
-    answer = dispatch.ask_guards_again(before, wanted.limits)  # takes the locks that come before the action's
+    answer = dispatch.ask_guards_again(
+        before, wanted.limits, wanted.fleet
+    )  # takes the locks that come before the action's
     row = _locked(action_id)
     now = database_now()
     _check_waits(row, now=now)

@@ -1,14 +1,14 @@
 """Caps: rows to lock, so that what is counted under the lock stays true until the commit."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from actions import guards
-from actions.guards import Limits, Usage
+from actions.guards import Fleet, Limits, Repairs, Storm, Usage
 from actions.models import NOT_OVER, Action, Attempt, Budget, TargetGuard
 from actions.states import HOLDING, State
 
@@ -24,6 +24,7 @@ class Load:
     kind: str
     policy_name: str
     group: str
+    fleet: str = ""
 
     @property
     def scopes(self) -> list[str]:
@@ -31,7 +32,19 @@ class Load:
         scopes = [GLOBAL, f"type:{self.kind}"]
         scopes += [f"policy:{self.policy_name}"] if self.policy_name else []
         scopes += [f"group:{self.group}"] if self.group else []
+        scopes += [f"fleet:{self.fleet}"] if self.fleet else []
         return sorted(scopes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What one more order would count against."""
+
+    rate: Usage
+    global_rate: Usage
+    global_rate_per: timedelta
+    concurrency: tuple[Usage, ...]
+    repairs: Repairs | None = None
 
 
 def lock(scopes: Iterable[str]) -> dict[str, Budget]:
@@ -40,9 +53,11 @@ def lock(scopes: Iterable[str]) -> dict[str, Budget]:
     return {row.scope: row for row in rows}
 
 
-def declare(*, policy_name: str, limits: Limits) -> None:
-    """Keep a policy's caps as rows, locked, so that a later claim honours them too."""
+def declare(*, policy_name: str, limits: Limits, fleet: Fleet | None = None) -> None:
+    """Keep a policy's caps as rows, locked, so that a later claim honours them too, and orders come one by one."""
     wanted = {f"policy:{policy_name}": _rate_caps(limits)}
+    if fleet is not None and fleet.counts:
+        wanted[f"fleet:{fleet.name}"] = {"concurrency_max": None if limits.concurrency_group else fleet.at_once}
     if limits.concurrency_group:
         wanted[f"group:{limits.concurrency_group}"] = {"concurrency_max": limits.concurrency_max or 1}
     for scope, caps in sorted(wanted.items()):
@@ -69,9 +84,9 @@ def in_line() -> QuerySet[Action]:
 
 
 def room_to_order(
-    load: Load, limits: Limits, *, now: datetime, besides: int | None = None
-) -> tuple[Usage, tuple[Usage, ...]]:
-    """What one more order would count against: the policy's rate, and what is at once, what waits in line included.
+    load: Load, limits: Limits, *, repairs: Repairs | None = None, now: datetime, besides: int | None = None
+) -> Room:
+    """What one more order would count against: rates, and what is at once, what waits in line included.
 
     `besides` is an action that waited for a word and is asked about again: then only what runs or may run counts.
     """
@@ -81,27 +96,81 @@ def room_to_order(
         used=_effects(load.policy_name, since=now - limits.rate_per) + waiting,
         cap=limits.rate_count,
     )
-    at_once = [Usage(name="all of Vigil", used=_holding(), cap=_global_cap(_unlocked(GLOBAL)))]
+    # An order only reads the global caps: locking them here would put every order in line behind every claim.
+    row = Budget.objects.filter(scope=GLOBAL).first()
+    most, per = _global_rate(row)
+    used = _effects_of_policies(since=now - per) + _waiting_first_attempt(approved_only=True)
+    at_once = [Usage(name="all of Vigil", used=_holding(), cap=_global_cap(row))]
     if load.group:
-        used = in_line().filter(concurrency_group=load.group).exclude(pk=besides or 0).count()
-        at_once.append(Usage(name=f"group {load.group}", used=used, cap=limits.concurrency_max or 1))
-    return rate, tuple(at_once)
+        live = in_line().filter(concurrency_group=load.group).exclude(pk=besides or 0).count()
+        at_once.append(Usage(name=f"group {load.group}", used=live, cap=limits.concurrency_max or 1))
+    elif repairs is not None and repairs.fleet.counts:
+        fleet = repairs.fleet
+        at_once.append(Usage(name=f"fleet {fleet.name}", used=len(repairs.live), cap=fleet.at_once))
+    return Room(
+        rate=rate,
+        global_rate=Usage(name="Vigil", used=used, cap=most),
+        global_rate_per=per,
+        concurrency=tuple(at_once),
+        repairs=repairs,
+    )
 
 
-def room_to_start(load: Load, *, action_id: int, now: datetime) -> guards.Answer:
-    """Whether every cap has room for one more effect; the rows stay locked until the commit."""
+def repairs_of(fleet: Fleet, *, now: datetime) -> Repairs:
+    """What is being done to the members of a fleet, and was done to them lately."""
+    live = set(in_line().values_list("target", flat=True).distinct())
+    since = now - fleet.shares.repaired_within
+    tried = set(
+        Attempt.objects.filter(intent_at__gt=since).order_by().values_list("action__target", flat=True).distinct()
+    )
+    return Repairs(fleet=fleet, live=fleet.members & live, repaired=fleet.members & (tried | live))
+
+
+def room_to_start(load: Load, *, action_id: int, by_hand: bool = False, now: datetime) -> guards.Answer:
+    """Whether every cap has room for one more effect; the rows stay locked until the commit.
+
+    What a person ordered is neither held by a storm nor counted against what all policies together may do.
+    """
     rows = lock(load.scopes)
     usages = [Usage(name="all of Vigil", used=_holding(), cap=_global_cap(rows.get(GLOBAL)))]
     for scope, row in rows.items():
         if scope != GLOBAL and row.concurrency_max is not None:
             usages.append(Usage(name=scope, used=_holding(scope), cap=row.concurrency_max))
-    answer = guards.concurrency(tuple(usages))
+    answers = [guards.concurrency(tuple(usages)), _policy_rate(load, rows, action_id=action_id, now=now)]
+    if not by_hand:
+        storms = (storm_of(rows[scope]) for scope in (GLOBAL, f"policy:{load.policy_name}") if scope in rows)
+        answers.append(guards.storm(tuple(storm for storm in storms if storm is not None)))
+        answers.append(_all_policies(rows.get(GLOBAL), action_id=action_id, now=now))
+    return next((answer for answer in answers if not isinstance(answer, guards.Allow)), guards.ALLOWED)
+
+
+def storm_of(row: Budget) -> Storm | None:
+    """Since when the scope is held, as the guards see it."""
+    if row.storm_since is None:
+        return None
+    return Storm(scope=row.scope, since=row.storm_since, reason=row.storm_reason)
+
+
+def storms(scopes: Iterable[str] | None = None) -> list[Storm]:
+    """The scopes that are held: of these, or all there are. All of Vigil comes first."""
+    rows = Budget.objects.filter(storm_since__isnull=False).order_by("scope")
+    found = (storm_of(row) for row in (rows if scopes is None else rows.filter(scope__in=list(scopes))))
+    return [storm for storm in found if storm is not None]
+
+
+def _policy_rate(load: Load, rows: Mapping[str, Budget], *, action_id: int, now: datetime) -> guards.Answer:
     policy = rows.get(f"policy:{load.policy_name}")
-    if not isinstance(answer, guards.Allow) or policy is None or policy.rate_count is None:
-        return answer
+    if policy is None or policy.rate_count is None:
+        return guards.ALLOWED
     per = timedelta(seconds=policy.rate_seconds or 0)
-    used = _begun(load.policy_name, since=now - per, besides=action_id)
+    used = _begun(Q(policy_name=load.policy_name), since=now - per, besides=action_id)
     return guards.rate(Usage(name=f"policy {load.policy_name}", used=used, cap=policy.rate_count), per=per)
+
+
+def _all_policies(row: Budget | None, *, action_id: int, now: datetime) -> guards.Answer:
+    most, per = _global_rate(row)
+    used = _begun(Q(by_hand=False), since=now - per, besides=action_id)
+    return guards.rate(Usage(name="Vigil", used=used, cap=most), per=per, guard="global_rate")
 
 
 def last_effect_on(target: str, *, since: datetime) -> datetime | None:
@@ -110,11 +179,6 @@ def last_effect_on(target: str, *, since: datetime) -> datetime | None:
         newest=Max("intent_at")
     )["newest"]
     return newest
-
-
-def _unlocked(scope: str) -> Budget | None:
-    # An order only reads the global cap: locking it here would put every order in line behind every claim.
-    return Budget.objects.filter(scope=scope).first()
 
 
 def _rate_caps(limits: Limits) -> dict[str, int | None]:
@@ -127,6 +191,12 @@ def _global_cap(row: Budget | None) -> int:
     return int(settings.VIGIL_GLOBAL_CONCURRENCY)
 
 
+def _global_rate(row: Budget | None) -> tuple[int, timedelta]:
+    if row is not None and row.rate_count is not None:
+        return row.rate_count, timedelta(seconds=row.rate_seconds or 0)
+    return int(settings.VIGIL_GLOBAL_RATE_COUNT), timedelta(seconds=settings.VIGIL_GLOBAL_RATE_SECONDS)
+
+
 def _holding(scope: str = GLOBAL) -> int:
     rows = Action.objects.filter(state__in=HOLDING)
     what, _, name = scope.partition(":")
@@ -137,6 +207,8 @@ def _holding(scope: str = GLOBAL) -> int:
             rows = rows.filter(policy_name=name)
         case "group":
             rows = rows.filter(concurrency_group=name)
+        case "fleet":
+            rows = rows.filter(fleet=name)
     return rows.count()
 
 
@@ -146,15 +218,21 @@ def _effects(policy_name: str, *, since: datetime) -> int:
     return tries.order_by().values("action_id").distinct().count()
 
 
-def _begun(policy_name: str, *, since: datetime, besides: int) -> int:
+def _effects_of_policies(*, since: datetime) -> int:
+    tries = Attempt.objects.filter(action__by_hand=False, intent_at__gt=since)
+    return tries.order_by().values("action_id").distinct().count()
+
+
+def _begun(of: Q, *, since: datetime, besides: int) -> int:
     """The same without one, and with those whose lease says that their attempt is about to follow."""
     # Two small reads by index: one with "or" over a join would go through all that the policy ever ordered.
-    tried = Attempt.objects.filter(action__policy_name=policy_name, intent_at__gt=since).order_by()
-    leased = Action.objects.filter(policy_name=policy_name, state=State.LEASED).order_by()
-    begun = {*tried.values_list("action_id", flat=True), *leased.values_list("pk", flat=True)}
+    tried = Action.objects.filter(of, pk__in=Attempt.objects.filter(intent_at__gt=since).values("action_id"))
+    leased = Action.objects.filter(of, state=State.LEASED)
+    begun = {*tried.values_list("pk", flat=True), *leased.values_list("pk", flat=True)}
     return len(begun - {besides})
 
 
-def _waiting_first_attempt(policy_name: str, *, approved_only: bool) -> int:
-    rows = in_line() if approved_only else Action.objects.all()
-    return rows.filter(policy_name=policy_name, state__in=_NOT_BEGUN, attempt_no=0).count()
+def _waiting_first_attempt(policy_name: str | None = None, *, approved_only: bool) -> int:
+    """Actions of the policy, or of all policies, that wait for their first attempt."""
+    rows = (in_line() if approved_only else Action.objects.all()).filter(state__in=_NOT_BEGUN, attempt_no=0)
+    return (rows.filter(by_hand=False) if policy_name is None else rows.filter(policy_name=policy_name)).count()

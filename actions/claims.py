@@ -10,7 +10,7 @@ from django.db.models import DateTimeField, F, Q, Value
 from django.db.models.functions import Coalesce, Now
 
 import vigil
-from actions import budgets, control, guards, line, transitions
+from actions import budgets, circuits, control, guards, line, quarantines, transitions
 from actions.models import Action, Attempt, TargetGuard, with_remediators
 from actions.remediators import pull, registry
 from actions.states import CLAIMABLE, State
@@ -109,8 +109,11 @@ def _claim(found: Action | None, worker: str, *, fetched: bool) -> Claimed:
     answer = guards.kill_switch(control_state.switch)
     if isinstance(answer, guards.Hold):
         raise _Lost(answer.reason)
-    load = budgets.Load(kind=row.action_type_id, policy_name=row.policy_name, group=row.concurrency_group)
-    room = budgets.room_to_start(load, action_id=row.pk, now=now)
+    _check_circuit(row, now=now)
+    load = budgets.Load(
+        kind=row.action_type_id, policy_name=row.policy_name, group=row.concurrency_group, fleet=row.fleet
+    )
+    room = budgets.room_to_start(load, action_id=row.pk, by_hand=row.by_hand, now=now)
     if not isinstance(room, guards.Allow):
         raise _Lost(room.reason)
     token = _next_fence(row.target)
@@ -132,6 +135,13 @@ def _claimable(row: Action | None, *, fetched: bool) -> Action:
     if not row.action_type.enabled or not remediator.enabled:
         raise _Lost(f"{row.action_type_id} or its remediator is switched off")
     return row
+
+
+def _check_circuit(row: Action, *, now: datetime) -> None:
+    """Nobody leases what could not be sent; INTENT asks again, with the circuit locked."""
+    answer = circuits.before_call(row.action_type.remediator_id, now=now)
+    if not isinstance(answer, guards.Allow):
+        raise _Lost(answer.reason)
 
 
 def _next_fence(target: str) -> int:
@@ -167,13 +177,18 @@ def _take(row: Action, *, token: int, worker: str, now: datetime) -> Entry:
 
 def _intend(claimed: Claimed) -> Intent | Dropped:
     asked = time.monotonic()
-    control_state, now = control.state_and_time()
-    switch = guards.kill_switch(control_state.switch)
+    switch = guards.kill_switch(control.state().switch)
     if isinstance(switch, guards.Hold):
         return _drop(claimed, goal=State.READY, reason=switch.reason)
+    circuit = circuits.lock(_remediator_of(claimed))
+    now = database_now()  # under the lock: what is committed while the circuit is closed also began before it opened
+    answer = circuits.asked(circuit, now=now)
+    if not isinstance(answer, guards.Allow):
+        return _drop(claimed, goal=State.READY, reason=answer.reason)
     begun = _begin(claimed, now=now)
     if begun is None:
         return _say_why_not(claimed, now=now)
+    circuits.let_through(circuit, now=now)
     row = begun.row
     attempt = Attempt.objects.create(
         action_id=row.pk,
@@ -183,8 +198,14 @@ def _intend(claimed: Claimed) -> Intent | Dropped:
         code_version=str(getattr(vigil, "__version__", "")),
         intent_at=now,
     )
+    if not row.by_hand:
+        quarantines.after_effect(row, now=now)
     failpoints.hit("intent.before_commit")
     return Intent(claim=claimed, row=row, attempt=attempt, entry=begun.entry, now=now, asked_monotonic=asked)
+
+
+def _remediator_of(claimed: Claimed) -> int:
+    return Action.objects.values_list("action_type__remediator_id", flat=True).get(pk=claimed.action_id)
 
 
 def _begin(claimed: Claimed, *, now: datetime) -> transitions.Step | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from actions import control, queries
+from actions import brakes, control, queries
 from actions.states import State, Status, states_of
 
 
@@ -19,6 +19,12 @@ def read() -> Iterable[Metric]:
     switch = GaugeMetricFamily("vigil_control_mode", "1 for the mode in force.", labels=["mode"])
     for known in control.MODES:
         switch.add_metric([known], float(known == mode))
+    held = brakes.standing()
+    counts_held = GaugeMetricFamily(
+        "vigil_guards_holding", "What guards hold until somebody lets go.", labels=["guard"]
+    )
+    for guard, many in (("storm", held.storms), ("quarantine", held.quarantined), ("circuit", held.circuits)):
+        counts_held.add_metric([guard], len(many))
     return [
         GaugeMetricFamily("vigil_queue_length", "Actions that wait.", value=waiting),
         GaugeMetricFamily(
@@ -28,4 +34,5 @@ def read() -> Iterable[Metric]:
         ),
         by_state,
         switch,
+        counts_held,
     ]

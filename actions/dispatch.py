@@ -10,11 +10,23 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from actions import budgets, catalogue, consent, control, guards, hints, queries, transitions
+from actions import (
+    budgets,
+    catalogue,
+    circuits,
+    consent,
+    control,
+    guards,
+    hints,
+    quarantines,
+    queries,
+    storms,
+    transitions,
+)
 from actions.catalogue import Place
 from actions.catalogue import UnableToOrder as UnableToOrder
 from actions.consent import Asks
-from actions.guards import Limits
+from actions.guards import Fleet, Limits
 from actions.models import NOT_OVER, Action, ActionType, TargetGuard
 from actions.queries import ActionView
 from actions.states import HOLDING, LIVE, TERMINAL, State, status_of
@@ -87,6 +99,7 @@ class _Order:
     policy_version: int | None
     severity: str
     limits: Limits
+    fleet: Fleet | None
     settle: timedelta | None
     verified: bool
     request_key: str | None
@@ -99,7 +112,17 @@ class _Order:
 
     @property
     def load(self) -> budgets.Load:
-        return budgets.Load(kind=self.kind.name, policy_name=self.policy_name, group=self.limits.concurrency_group)
+        return budgets.Load(
+            kind=self.kind.name,
+            policy_name=self.policy_name,
+            group=self.limits.concurrency_group,
+            fleet=self.fleet_name,
+        )
+
+    @property
+    def fleet_name(self) -> str:
+        """The fleet whose cap it counts against; "" without one."""
+        return self.fleet.name if self.fleet is not None and self.fleet.counts else ""
 
 
 def order(
@@ -116,6 +139,7 @@ def order(
     policy_version: int | None = None,
     severity: str = "",
     limits: Limits | None = None,
+    fleet: Fleet | None = None,
     settle: timedelta | None = None,
     verified: bool = True,
     request_key: str | None = None,
@@ -129,8 +153,9 @@ def order(
     A live action with the same `key` is answered as it is. An order without a policy is by hand: of the guards only
     the kill switch questions it. `verified`: whether fresh data is to say if it helped.
     UnableToOrder: unknown kind, parameters that do not fit, or no single target.
-    The database's clock dates the action; `at` is the time that the decision was judged by. It waits for the word that
-    `asks` names, for the reason `asked_by`, or for what the type's risk and the target's protection ask beyond that.
+    The database's clock dates the action; `at` is the time that the decision was judged by. `fleet` is what the caller
+    knows of the group that the target belongs to. It waits for the word that `asks` names, for the reason `asked_by`,
+    or for what the type's risk and the target's protection ask beyond that.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("dispatch.order belongs into the transaction of the decision that wants it.")
@@ -150,6 +175,7 @@ def order(
         policy_version=policy_version,
         severity=severity,
         limits=limits or Limits(),
+        fleet=fleet,
         settle=settle,
         verified=verified and not known.tells,
         request_key=request_key,
@@ -273,7 +299,7 @@ def withdraw_waiting(*, incident_id: int, reason: str, at: datetime) -> int:
     return sum(_stop(row, because, now=now) == "cancelled" for row in rows.select_for_update())
 
 
-def ask_guards_again(row: Action, limits: Limits | None) -> guards.Answer:
+def ask_guards_again(row: Action, limits: Limits | None, fleet: Fleet | None) -> guards.Answer:
     """What the guards say to an action that waited, inside the caller's transaction; the locks are those of an order.
 
     Without `limits` the installation's defaults and the caps that were kept count. By hand: only the kill switch.
@@ -282,15 +308,15 @@ def ask_guards_again(row: Action, limits: Limits | None) -> guards.Answer:
     switch = off or guards.kill_switch(control.state().switch)
     if row.by_hand or not isinstance(switch, guards.Allow):
         return switch
-    wish = _again(row, limits)
+    wish = _again(row, limits, fleet)
     if row.policy_name and limits is not None:
-        budgets.declare(policy_name=row.policy_name, limits=limits)
+        budgets.declare(policy_name=row.policy_name, limits=limits, fleet=fleet)
     guard = budgets.lock_target(row.target)
     now = database_now()
     return guards.check(_facts(wish, guard, now=now), at=now)
 
 
-def _again(row: Action, limits: Limits | None) -> _Order:
+def _again(row: Action, limits: Limits | None, fleet: Fleet | None) -> _Order:
     """The order that the action came from."""
     return _Order(
         kind=row.action_type,
@@ -305,6 +331,7 @@ def _again(row: Action, limits: Limits | None) -> _Order:
         policy_version=row.policy_version,
         severity=row.severity,
         limits=limits or Limits(concurrency_group=row.concurrency_group),
+        fleet=fleet,
         settle=row.settle,
         verified=row.verified,
         request_key=None,
@@ -335,6 +362,8 @@ def record_verification(
         values={"verification": verification},
         where=Q(verification__in=_VERIFICATIONS[verification]),
     )
+    if stored and verification == "relapsed":
+        quarantines.after_relapse(Action.objects.get(pk=action_id), now=database_now())
     failpoints.hit("verify.before_commit")
     if stored:
         count = metrics.verifications_total.labels(verification=verification).inc
@@ -360,7 +389,8 @@ def _judge(wish: _Order) -> OrderAnswer:
     if off is not None:
         return _counted(off)
     if wish.policy_name and not wish.by_hand:
-        budgets.declare(policy_name=wish.policy_name, limits=wish.limits)
+        budgets.declare(policy_name=wish.policy_name, limits=wish.limits, fleet=wish.fleet)
+        storms.note(key=wish.key, policy_name=wish.policy_name, now=database_now())
     guard = budgets.lock_target(wish.target)
     now = database_now()
     if wish.by_hand:
@@ -389,18 +419,25 @@ def _counted(answer: guards.Hold | guards.Refuse) -> Held | Refused:
 def _facts(wish: _Order, guard: TargetGuard, *, now: datetime) -> guards.Facts:
     default = timedelta(seconds=settings.VIGIL_DEFAULT_COOLDOWN_SECONDS)
     cooldown = default if wish.limits.cooldown is None else wish.limits.cooldown
-    rate, concurrency = budgets.room_to_order(wish.load, wish.limits, now=now, besides=wish.besides)
+    repairs = None if wish.fleet is None else budgets.repairs_of(wish.fleet, now=now)
+    room = budgets.room_to_order(wish.load, wish.limits, repairs=repairs, now=now, besides=wish.besides)
     return guards.Facts(
         switch=control.state().switch,
         target=wish.target,
+        storms=tuple(budgets.storms([budgets.GLOBAL, f"policy:{wish.policy_name}"])),
+        circuit=circuits.of_policy(wish.policy_name),
+        circuit_limits=circuits.policy_limits(),
         cooldown=cooldown,
         occupant=_occupant(wish.target, besides=wish.besides),
         last_effect_at=budgets.last_effect_on(wish.target, since=now - cooldown),
         cooldown_until=guard.cooldown_until,
-        quarantined_until=guard.quarantined_until,
-        rate=rate,
+        quarantine=quarantines.of_row(guard),
+        rate=room.rate,
         rate_per=wish.limits.rate_per,
-        concurrency=concurrency,
+        global_rate=room.global_rate,
+        global_rate_per=room.global_rate_per,
+        concurrency=room.concurrency,
+        repairs=room.repairs,
     )
 
 
@@ -462,6 +499,7 @@ def _row(wish: _Order, *, now: datetime) -> Action:
         request_id=context.request_id(),
         retry_of_id=wish.retry_of,
         concurrency_group=wish.limits.concurrency_group,
+        fleet=wish.fleet_name,
         max_attempts=max(1, wish.limits.max_attempts),
         run_after=now,
         hinted_at=now,

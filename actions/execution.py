@@ -10,13 +10,13 @@ from django.conf import settings
 from django.db import Error, InterfaceError, OperationalError, connection
 from django.db.models import Q
 
-from actions import gate, line, retry, settling, storable, transitions
+from actions import circuits, gate, line, retry, settling, storable, transitions
 from actions.claims import Dropped, Intent, NotClaimed, claim, drop, intend, read
 from actions.models import Action, Attempt
 from actions.remediators import base, registry
 from actions.states import State
 from vigil.kernel import context, failpoints
-from vigil.kernel.database import DatabaseNow, tx
+from vigil.kernel.database import DatabaseNow, database_now, tx
 from vigil.telemetry import metrics
 
 logger = structlog.get_logger(__name__)
@@ -170,6 +170,9 @@ def _result(intent: Intent, outcome: base.Outcome, *, durable_keys: bool) -> Non
 
 
 def _store(intent: Intent, outcome: base.Outcome, *, durable_keys: bool, fraction: float) -> None:
+    circuits.tell(
+        intent.row.action_type.remediator_id, outcome=outcome, began_at=intent.attempt.intent_at, now=database_now()
+    )
     locked = Action.objects.select_for_update(of=("self",)).annotate(read_at=DatabaseNow())
     row = locked.select_related("action_type").get(pk=intent.row.pk)
     now = row.read_at

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Max
 
-from actions import budgets, control, guards
+from actions import breaker, budgets, circuits, control, guards, quarantines
 from actions.dispatch import Held
-from actions.guards import Limits, Switch
+from actions.guards import Fleet, Limits, Repairs, Storm, Switch
 from actions.models import ActionType, Attempt, TargetGuard
 from actions.states import State
 from vigil.kernel.database import database_now
@@ -27,6 +27,7 @@ class Wish:
     target: str
     policy_name: str
     limits: Limits
+    fleet: Fleet | None = None
 
     @property
     def load(self) -> budgets.Load:
@@ -56,7 +57,7 @@ def holds(wishes: Collection[Wish]) -> dict[Wish, Held]:
 def every_guard(wish: Wish) -> dict[str, guards.Answer]:
     """What each guard would say to the order now, by its name; nothing is stored or counted."""
     view = _View([wish])
-    return {"action_type": view.usable(wish), **view.every(wish)}
+    return {"action_type": view.usable(wish), **view.every(wish), "remediator": _remediator(wish.kind)}
 
 
 class _View:
@@ -70,7 +71,10 @@ class _View:
         self._occupants = _occupants(targets)
         self._guards = {row.target: row for row in TargetGuard.objects.filter(target__in=targets)}
         self._effects = _last_effects(targets, since=self._now - max(wish.cooldown for wish in wishes))
-        self._room: dict[tuple[budgets.Load, Limits], tuple[guards.Usage, tuple[guards.Usage, ...]]] = {}
+        self._storms = budgets.storms()
+        self._circuits: dict[str, breaker.Circuit] = {}
+        self._repairs: dict[Fleet, Repairs] = {}
+        self._room: dict[tuple[budgets.Load, Limits, Fleet | None], budgets.Room] = {}
 
     def answer(self, wish: Wish) -> guards.Answer:
         """The first objection; Allow also where the answer would be something else than a hold."""
@@ -80,8 +84,7 @@ class _View:
         answer = guards.check(facts, at=self._now)
         if not isinstance(answer, guards.Allow):
             return answer
-        rate, at_once = self._room_for(wish)
-        return guards.check(replace(facts, rate=rate, concurrency=at_once), at=self._now)
+        return guards.check(self._with_caps(wish, facts), at=self._now)
 
     def usable(self, wish: Wish) -> guards.Answer:
         """Whether there is such a type, and it and its remediator are switched on."""
@@ -91,27 +94,62 @@ class _View:
 
     def every(self, wish: Wish) -> dict[str, guards.Answer]:
         """What each guard says."""
-        rate, at_once = self._room_for(wish)
-        return guards.every(replace(self._about_target(wish), rate=rate, concurrency=at_once), at=self._now)
+        return guards.every(self._with_caps(wish, self._about_target(wish)), at=self._now)
 
     def _about_target(self, wish: Wish) -> guards.Facts:
         row = self._guards.get(wish.target)
         return guards.Facts(
             switch=self._switch,
             target=wish.target,
+            storms=self._storms_over(wish),
             cooldown=wish.cooldown,
             occupant=self._occupants.get(wish.target),
             last_effect_at=self._effects.get(wish.target),
             cooldown_until=None if row is None else row.cooldown_until,
-            quarantined_until=None if row is None else row.quarantined_until,
+            quarantine=quarantines.of_row(row),
             rate_per=wish.limits.rate_per,
         )
 
-    def _room_for(self, wish: Wish) -> tuple[guards.Usage, tuple[guards.Usage, ...]]:
-        key = (wish.load, wish.limits)
+    def _with_caps(self, wish: Wish, facts: guards.Facts) -> guards.Facts:
+        """The facts with what has to be counted for the policy and for its fleet."""
+        room = self._room_for(wish)
+        return replace(
+            facts,
+            circuit=self._circuit(wish.policy_name),
+            circuit_limits=circuits.policy_limits(),
+            rate=room.rate,
+            global_rate=room.global_rate,
+            global_rate_per=room.global_rate_per,
+            concurrency=room.concurrency,
+            repairs=room.repairs,
+        )
+
+    def _room_for(self, wish: Wish) -> budgets.Room:
+        key = (wish.load, wish.limits, wish.fleet)
         if key not in self._room:
-            self._room[key] = budgets.room_to_order(wish.load, wish.limits, now=self._now)
+            self._room[key] = budgets.room_to_order(
+                wish.load, wish.limits, repairs=self._repairs_of(wish.fleet), now=self._now
+            )
         return self._room[key]
+
+    def _repairs_of(self, fleet: Fleet | None) -> Repairs | None:
+        if fleet is not None and fleet not in self._repairs:
+            self._repairs[fleet] = budgets.repairs_of(fleet, now=self._now)
+        return None if fleet is None else self._repairs[fleet]
+
+    def _circuit(self, policy_name: str) -> breaker.Circuit:
+        if policy_name not in self._circuits:
+            self._circuits[policy_name] = circuits.of_policy(policy_name)
+        return self._circuits[policy_name]
+
+    def _storms_over(self, wish: Wish) -> tuple[Storm, ...]:
+        return tuple(one for one in self._storms if one.scope in (budgets.GLOBAL, f"policy:{wish.policy_name}"))
+
+
+def _remediator(kind: str) -> guards.Answer:
+    """Whether the remediator may be called now. An order goes through all the same: it waits in line."""
+    known = ActionType.objects.filter(name=kind).values_list("remediator_id", flat=True).first()
+    return guards.ALLOWED if known is None else circuits.before_call(known, now=database_now())
 
 
 def _usable(kinds: Iterable[str]) -> set[str]:

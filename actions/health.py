@@ -1,6 +1,6 @@
 """What `/ready` and `manage.py doctor` say about actions."""
 
-from actions import control
+from actions import brakes, control
 from actions.models import Action, Remediator
 from actions.states import State
 from vigil.health.checks import Report
@@ -15,6 +15,21 @@ def switch() -> Report:
         state="degraded",
         detail=f"Vigil is in mode {now.mode} (set by {now.by or 'nobody known'}: {now.reason or 'no reason given'}).",
         hint="Run manage.py resume, or PUT /api/v1/control with mode active, when it should act again.",
+    )
+
+
+def held() -> Report:
+    """Whether guards hold something that a person should look at."""
+    now = brakes.standing()
+    if not now.any:
+        return Report(state="ok", detail="No storm, no quarantine, every circuit is closed.")
+    said = [f"{storm.scope} is held: {storm.reason}" for storm in now.storms]
+    said += [f"{len(now.quarantined)} targets are in quarantine"] if now.quarantined else []
+    said += [f"the circuit of remediator {name} is {one.position.value}" for name, one in now.circuits.items()]
+    return Report(
+        state="degraded",
+        detail=f"{'; '.join(said)}.",
+        hint="See manage.py guards; look for the cause, then --reset the scope or --lift the target.",
     )
 
 

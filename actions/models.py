@@ -6,6 +6,7 @@ from datetime import timedelta
 from django.db import models
 from django.db.models import F, Q
 
+from actions.breaker import Position
 from actions.consent import Asks
 from actions.secrets import EncryptedTextField
 from actions.states import HOLDING, LEASE_HELD, TERMINAL, State, status_of
@@ -129,6 +130,8 @@ class Action(models.Model):
     request_id = models.CharField(max_length=64, blank=True)
     retry_of = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="retries")
     concurrency_group = models.CharField(max_length=200, blank=True)
+    fleet = models.CharField(max_length=200, blank=True, default="", db_default="")
+    """The fleet that it counts against while it has its effect; "" where no share is taken of one."""
 
     asks = models.CharField(
         max_length=10, blank=True, default="", choices=[(one.value, one.name.lower()) for one in Asks]
@@ -330,6 +333,18 @@ class TargetGuard(models.Model):
     """Rises with every claim; remediators refuse a lower one than they saw."""
     cooldown_until = models.DateTimeField(null=True, blank=True)
     quarantined_until = models.DateTimeField(null=True, blank=True)
+    quarantine_reason = models.TextField(blank=True, default="", db_default="")
+    lifted_at = models.DateTimeField(null=True, blank=True)
+    """When a person last ended a quarantine: what was done to the target before that no longer counts."""
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["quarantined_until"],
+                condition=Q(quarantined_until__isnull=False),
+                name="actions_in_quarantine",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.target
@@ -339,13 +354,19 @@ class Budget(models.Model):
     """Caps for a scope. A row to lock, not a counter: what counts against it is counted from actions and attempts."""
 
     scope = models.CharField(max_length=250, unique=True)
-    """`global`, `policy:NAME`, `type:NAME` or `group:NAME`."""
+    """`global`, `policy:NAME`, `type:NAME`, `group:NAME` or `fleet:NAME`."""
     concurrency_max = models.PositiveIntegerField(null=True, blank=True)
     """So many at once; empty is no cap of its own (for `global`: the setting VIGIL_GLOBAL_CONCURRENCY)."""
     rate_count = models.PositiveIntegerField(null=True, blank=True)
     rate_seconds = models.PositiveIntegerField(null=True, blank=True)
+    storm_since = models.DateTimeField(null=True, blank=True)
+    """Since when all of the scope is held, until a person resets it; only `global` and policies are."""
+    storm_reason = models.TextField(blank=True, default="", db_default="")
 
     class Meta:
+        indexes = [
+            models.Index(fields=["storm_since"], condition=Q(storm_since__isnull=False), name="actions_storms"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(rate_count__isnull=True, rate_seconds__isnull=True)
@@ -356,6 +377,46 @@ class Budget(models.Model):
 
     def __str__(self) -> str:
         return self.scope
+
+
+class Proposal(models.Model):
+    """That a policy wanted an action, whatever the guards said: each wish counts once, however often it comes again."""
+
+    key = models.CharField(max_length=250, primary_key=True)
+    """The dedup_key of the order."""
+    policy_name = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["at"], name="actions_proposals_by_time")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Circuit(models.Model):
+    """The circuit breaker of a remediator; made when a call fails for the first time. Its row is its lock."""
+
+    remediator = models.OneToOneField(Remediator, on_delete=models.CASCADE, primary_key=True, related_name="circuit")
+    position = models.CharField(max_length=10, choices=[(one.value, one.value) for one in Position])
+    failures = models.PositiveIntegerField(default=0)
+    """In a row, up to now."""
+    opened_at = models.DateTimeField(null=True, blank=True)
+    probe_at = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(position__in=["closed", "open", "half_open"]), name="actions_circuit_known_position"
+            ),
+            models.CheckConstraint(
+                condition=Q(position="closed") | Q(opened_at__isnull=False), name="actions_circuit_open_since"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.remediator_id}: {self.position}"
 
 
 class ControlSwitch(models.Model):

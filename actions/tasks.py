@@ -1,16 +1,20 @@
-"""The one Celery task of this app. Its message is an action's id, and no message can do what the row does not allow."""
+"""The Celery tasks of this app. A message is an action's id, and none can do what the row does not allow."""
 
 import os
 import socket
+from datetime import timedelta
 
 import structlog
 from celery import shared_task
 
-from actions import execution
+from actions import execution, storms
+from vigil.kernel import clock
+from vigil.periodic import runs
 
 logger = structlog.get_logger(__name__)
 
 _LARGEST_ID = 2**63 - 1
+PRUNE_EVERY = timedelta(hours=1)
 
 
 @shared_task(name="actions.run_action", ignore_result=True)
@@ -23,6 +27,12 @@ def run_action(*, action_id: int, **_: object) -> None:
         execution.run(action_id=action_id, worker=worker_name())
     except Exception:  # the row says where it stands, and the dispatcher goes on from there
         logger.exception("actions.task.failed", action_id=action_id)
+
+
+@shared_task(name="actions.prune", ignore_result=True)
+def prune(**_: object) -> None:
+    """Drop what no guard looks at any more, once per slot whoever asks."""
+    runs.once(job="actions.prune", interval=PRUNE_EVERY, at=clock.now(), run=storms.forget_old)
 
 
 def worker_name() -> str:

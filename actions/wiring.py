@@ -12,6 +12,7 @@ def connect() -> None:
     """Register once; `AppConfig.ready` calls this."""
     checks.connect()
     health_checks.register("control_switch", health.switch, readiness=False)
+    health_checks.register("guards", health.held, readiness=False)
     health_checks.register("stuck_actions", health.stuck, readiness=False)
     health_checks.register("remediators", health.remediators, readiness=False)
     state_collectors.register("actions", collectors.read)

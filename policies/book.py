@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from actions.guards import Limits
+from actions.guards import Limits, Shares
 from policies import documents
 from policies.documents import Document
 from policies.engine import conditions, flapping, globs, grouping, lifecycle, sieve, targets
@@ -46,6 +46,8 @@ class Rule:
     needs: Needs
     timings: lifecycle.Timings
     limits: Limits
+    shares: Shares
+    """How much of its targets may be repaired, and must be healthy."""
     brake: Brake
     """When many of its targets going bad at once are taken for one trouble."""
     by: tuple[str, ...] = ()
@@ -241,6 +243,7 @@ def _of(document: Document, *, policy_id: int, version_id: int, number: int, nam
         needs=conditions.needs(document.condition, staleness=staleness),
         timings=_timings(document),
         limits=_limits(document),
+        shares=_shares(document),
         brake=_brake(document),
         by=conditions.grouping(document.condition),
         line=_line(document.condition),
@@ -351,6 +354,17 @@ def _brake(document: Document) -> Brake:
         percent=settings.VIGIL_COMMON_CAUSE_PERCENT if said is None else said.percent,
         within=timedelta(seconds=seconds) if said is None or said.within is None else said.within,
         group_by=document.group_by,
+    )
+
+
+def _shares(document: Document) -> Shares:
+    said, healthy = document.blast_radius, document.min_healthy
+    seconds = settings.VIGIL_BLAST_RADIUS_SECONDS
+    return Shares(
+        at_once=settings.VIGIL_FLEET_AT_ONCE_PERCENT,
+        repaired=settings.VIGIL_BLAST_RADIUS_PERCENT if said is None else said.percent,
+        repaired_within=timedelta(seconds=seconds) if said is None or said.within is None else said.within,
+        min_healthy=settings.VIGIL_MIN_HEALTHY_PERCENT if healthy is None else healthy,
     )
 
 

@@ -9,11 +9,13 @@ from actions import consent, control, dispatch, foresight
 from actions.consent import Asks
 from actions.control import ControlState
 from actions.foresight import Wish
+from actions.guards import Fleet
 from actions.queries import ActionView
-from policies import filling, incidents, ladder, oscillation
+from policies import filling, incidents, ladder, oscillation, quality
 from policies.book import Rule
 from policies.engine import flapping, lifecycle, muting, planning, rendering
 from policies.engine.muting import Mute, Subject
+from policies.fleets import Fleets
 from policies.judging import Judgement
 from policies.models import Answer, Decision, Freeze, Incident, Mode
 from policies.muting import common_causes, kept
@@ -61,17 +63,19 @@ def decide(
     tried: Sequence[ActionView],
     at: datetime,
     together: frozenset[str] = frozenset(),
+    groups: Fleets | None = None,
 ) -> Decided:
     """What should happen about an open incident now; orders the action when that is the answer.
 
-    `together` are the targets of its group that the same readings found bad.
+    `together` are the targets of its group that the same readings found bad, `groups` what is known of such groups.
     """
     settled = undisputed(judgement, incident, tried, at)
     if settled is not None:
         return settled
     plan = ladder.plan(rule=judgement.rule, tried=tried, at=at)
     if isinstance(plan, planning.Take):
-        return _take(judgement, incident, plan, together, at)
+        fleet = (groups or Fleets(at=at)).of(judgement.rule, group(judgement), together)
+        return _take(judgement, incident, plan, together, fleet, at)
     return _standing(plan, tried)
 
 
@@ -80,6 +84,7 @@ def repeated(
     *,
     tried: Mapping[int, Sequence[ActionView]],
     together: Mapping[Group, frozenset[str]],
+    groups: Fleets,
     at: datetime,
 ) -> dict[int, Decided]:
     """By incident, for live ones that are bad and do not move: what would only be decided again, word for word.
@@ -95,7 +100,8 @@ def repeated(
     said: dict[int, Decided] = {}
     wishes: dict[int, Wish] = {}
     for number, judgement in asked.items():
-        answer = _without_asking(judgement, tried.get(number, ()), switch, at)
+        fleet = groups.of(judgement.rule, group(judgement), together.get(group(judgement), frozenset()))
+        answer = _without_asking(judgement, tried.get(number, ()), switch, fleet, at)
         if isinstance(answer, Decided):
             said[number] = answer
         elif answer is not None and last[number].answer == Answer.HOLD:
@@ -112,7 +118,7 @@ def _same(decided: Decided, last: Decision) -> bool:
 
 
 def _without_asking(
-    judgement: Judgement, tried: Sequence[ActionView], switch: ControlState, at: datetime
+    judgement: Judgement, tried: Sequence[ActionView], switch: ControlState, fleet: Fleet | None, at: datetime
 ) -> Decided | Wish | None:
     """The decision if no guard has a say in it, else what the guards are to be asked."""
     if judgement.incident is None:
@@ -124,7 +130,7 @@ def _without_asking(
     rule = judgement.rule
     action = plan.what.action
     return _objection(judgement, action, switch, at) or Wish(
-        kind=action, target=judgement.target, policy_name=rule.name, limits=rule.limits
+        kind=action, target=judgement.target, policy_name=rule.name, limits=rule.limits, fleet=fleet
     )
 
 
@@ -192,7 +198,12 @@ def _standing(plan: planning.Wait | planning.GiveUp, tried: Sequence[ActionView]
 
 
 def _take(
-    judgement: Judgement, incident: Incident, plan: planning.Take, together: frozenset[str], at: datetime
+    judgement: Judgement,
+    incident: Incident,
+    plan: planning.Take,
+    together: frozenset[str],
+    fleet: Fleet | None,
+    at: datetime,
 ) -> Decided:
     rule, step = judgement.rule, plan.what
     objection = _objection(judgement, step.action, control.state(), at)
@@ -218,6 +229,7 @@ def _take(
             policy_version=rule.number,
             severity=rule.severity,
             limits=rule.limits,
+            fleet=fleet,
             settle=rule.document.proof(plan.step).settle,
             verified=not plan.undoing,
             asks=asks_of(rule.mode),
@@ -282,7 +294,9 @@ _ASKED_BY: Mapping[str, str] = {
 
 
 def _objection(judgement: Judgement, action: str, switch: ControlState, at: datetime) -> Decided | None:
-    return _observing(judgement.rule, action, judgement.target, switch) or _grace(judgement, at)
+    return (
+        _observing(judgement.rule, action, judgement.target, switch) or _grace(judgement, at) or _doubt(judgement, at)
+    )
 
 
 def _observing(rule: Rule, action: str, target: str, switch: ControlState) -> Decided | None:
@@ -302,6 +316,14 @@ def _grace(judgement: Judgement, at: datetime) -> Decided | None:
         return None
     reason = lifecycle.grace_reason(until)
     return Decided(answer=Answer.HOLD, guard="grace", reason=reason, numbers={"until": until.isoformat()})
+
+
+def _doubt(judgement: Judgement, at: datetime) -> Decided | None:
+    """What it was judged by is not good enough to act on."""
+    found = quality.objection(judgement.rule, judgement.verdict, at=at)
+    if found is None:
+        return None
+    return Decided(answer=Answer.HOLD, guard=found.guard, reason=found.reason, numbers=found.numbers)
 
 
 def _latest(tried: Sequence[ActionView]) -> ActionView | None:

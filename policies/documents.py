@@ -51,6 +51,11 @@ class _CommonCauseBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     within: str | UnsetType = UNSET
 
 
+class _BlastRadiusBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    percent: Annotated[int, Meta(ge=1, le=100)]
+    within: str | UnsetType = UNSET
+
+
 class _FlappingBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     high: Annotated[int, Meta(ge=1, le=101)]
     low: Annotated[int, Meta(ge=1, le=100)]
@@ -91,6 +96,8 @@ class PolicyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     group: _GroupBody | UnsetType = UNSET
     group_by: str | UnsetType = UNSET
     common_cause: _CommonCauseBody | UnsetType = UNSET
+    blast_radius: _BlastRadiusBody | UnsetType = UNSET
+    min_healthy: Annotated[int, Meta(ge=0, le=100)] | UnsetType = UNSET
     act_in_maintenance: bool = False
     flapping: _FlappingBody | UnsetType = UNSET
     keep_open_for: str = "0s"
@@ -167,6 +174,15 @@ class CommonCause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlastRadius:
+    """How much of its targets, in per cent, may be repaired within a span of time."""
+
+    percent: int
+    within: timedelta | None
+    """None: the installation's default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flapping:
     """At how much weighted change, in per cent, it begins and ends to flap; from 101 it never begins."""
 
@@ -190,6 +206,9 @@ class Document:
     group: Group | None
     group_by: str
     common_cause: CommonCause | None
+    blast_radius: BlastRadius | None
+    min_healthy: int | None
+    """How much of its targets, in per cent, must be healthy for it to act."""
     act_in_maintenance: bool
     flapping: Flapping | None
     keep_open_for: timedelta
@@ -245,7 +264,9 @@ def stored(document: Document) -> Json:
         "rate": document.rate and {"count": document.rate.count, "per": durations.text(document.rate.per)},
         "group": document.group and {"name": document.group.name, "max": document.group.max},
         "group_by": document.group_by or None,
-        "common_cause": _cause(document.common_cause),
+        "common_cause": _share(document.common_cause),
+        "blast_radius": _share(document.blast_radius),
+        "min_healthy": document.min_healthy,
         "act_in_maintenance": document.act_in_maintenance or None,
         "flapping": document.flapping and {"high": document.flapping.high, "low": document.flapping.low},
         "settle": _said(document.settle),
@@ -306,10 +327,10 @@ def _said(duration: timedelta | None) -> str | None:
     return None if duration is None else durations.text(duration)
 
 
-def _cause(cause: CommonCause | None) -> Json | None:
-    if cause is None:
+def _share(said: CommonCause | BlastRadius | None) -> Json | None:
+    if said is None:
         return None
-    return {"percent": cause.percent, **({} if cause.within is None else {"within": durations.text(cause.within)})}
+    return {"percent": said.percent, **({} if said.within is None else {"within": durations.text(said.within)})}
 
 
 def _step(step: Step) -> Json:
@@ -386,6 +407,8 @@ class _Reader:
             group=None if body.group is UNSET else Group(name=body.group.name, max=body.group.max),
             group_by=self.tag("group_by", body.group_by, example="zone"),
             common_cause=self.common_cause(body.common_cause),
+            blast_radius=self.blast_radius(body.blast_radius),
+            min_healthy=None if body.min_healthy is UNSET else body.min_healthy,
             act_in_maintenance=body.act_in_maintenance,
             flapping=self.flapping(body.flapping),
             keep_open_for=self.duration("keep_open_for", body.keep_open_for, most=timedelta(days=1)),
@@ -424,6 +447,13 @@ class _Reader:
         least, most = timedelta(seconds=1), timedelta(hours=1)
         within = self.optional("common_cause.within", cause.within, least=least, most=most)
         return CommonCause(percent=cause.percent, within=within)
+
+    def blast_radius(self, said: _BlastRadiusBody | UnsetType) -> BlastRadius | None:
+        if said is UNSET:
+            return None
+        least, most = timedelta(seconds=1), timedelta(days=1)
+        within = self.optional("blast_radius.within", said.within, least=least, most=most)
+        return BlastRadius(percent=said.percent, within=within)
 
     def flapping(self, said: _FlappingBody | UnsetType) -> Flapping | None:
         if said is UNSET:

@@ -142,6 +142,21 @@ class PolicyForm(forms.Form):
         help_text="Of its last 21 results: then nothing is ordered for the target. 101: never.",
     )
     flap_low = forms.IntegerField(required=False, min_value=1, max_value=100, label="Until it is less than this %")
+    blast_percent = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=100,
+        label="Repair at most % of its targets",
+        help_text="From five known targets on; one may always be. 100: all of them.",
+    )
+    blast_within = _text(label="Within", help_text="Such as 10m.")
+    min_healthy = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=100,
+        label="Only while % of them are healthy",
+        help_text="From five known targets on; what is being repaired is not healthy. 0: always.",
+    )
     act_in_maintenance = forms.BooleanField(required=False, label="Act in maintenance windows too")
     keep_open_for = _text(label="Keep open for", help_text="Stay healthy this long before it counts as resolved.")
     on_no_data = forms.ChoiceField(
@@ -225,6 +240,7 @@ class PolicyForm(forms.Form):
             "group": "group_name",
             "demote": "demote_of" if path == "demote.of" else "demote_bad",
             "flapping": "flap_low" if path == "flapping.low" else "flap_high",
+            "blast_radius": "blast_within" if path == "blast_radius.within" else "blast_percent",
             "common_cause": "cause_within" if path == "common_cause.within" else "cause_percent",
         }.get(head, head)
         return head if head in self.fields else None
@@ -253,6 +269,8 @@ def document_of(data: Mapping[str, Any]) -> Json:
         "group": _pair(data.get("group_name"), data.get("group_max"), "name", "max"),
         "group_by": data.get("group_by"),
         "common_cause": _pair(data.get("cause_percent"), data.get("cause_within"), "percent", "within"),
+        "blast_radius": _pair(data.get("blast_percent"), data.get("blast_within"), "percent", "within"),
+        "min_healthy": data.get("min_healthy"),
         "flapping": _pair(data.get("flap_high"), data.get("flap_low"), "high", "low"),
         "act_in_maintenance": bool(data.get("act_in_maintenance")) or None,
         "keep_open_for": data.get("keep_open_for"),
@@ -324,7 +342,7 @@ def initial_of(policy: Policy, document: Document, kept: Mapping[str, Any]) -> d
     """What the form shows for a policy as it is."""
     said = ways(document.condition)
     rate, group, cause = kept.get("rate") or {}, kept.get("group") or {}, kept.get("common_cause") or {}
-    flap = kept.get("flapping") or {}
+    flap, blast = kept.get("flapping") or {}, kept.get("blast_radius") or {}
     plain = {
         field: kept.get(field, "")
         for field in (
@@ -350,6 +368,9 @@ def initial_of(policy: Policy, document: Document, kept: Mapping[str, Any]) -> d
         "group_max": group.get("max"),
         "cause_percent": cause.get("percent"),
         "cause_within": cause.get("within", ""),
+        "blast_percent": blast.get("percent"),
+        "blast_within": blast.get("within", ""),
+        "min_healthy": kept.get("min_healthy"),
         "flap_high": flap.get("high"),
         "flap_low": flap.get("low"),
         "demote_bad": (kept.get("demote") or {}).get("bad"),

@@ -10,9 +10,10 @@ from datetime import datetime
 from actions import dispatch, foresight, guards
 from actions.foresight import Wish
 from actions.queries import ActionView
-from policies import deciding, filling, ladder, oscillation
+from policies import deciding, filling, ladder, oscillation, quality
 from policies.engine import flapping, lifecycle, planning, rendering
 from policies.engine.lifecycle import Status
+from policies.fleets import Fleets
 from policies.judging import Judgement
 from policies.models import Mode
 from policies.muting import kept
@@ -41,6 +42,7 @@ def _every(judgement: Judgement, tried: Sequence[ActionView], at: datetime) -> I
     yield Gate(name="incident", passed=judgement.acts, reason=_standing(state.status, judgement.step.reason))
     yield _mode(judgement)
     yield _grace(judgement, at)
+    yield from _data(judgement, at)
     yield _mute(judgement, at)
     yield _flapping(judgement)
     yield _frozen(judgement)
@@ -49,7 +51,7 @@ def _every(judgement: Judgement, tried: Sequence[ActionView], at: datetime) -> I
         yield Gate(name="ladder", passed=False, reason=ladder.reason(plan))
         return
     yield Gate(name="ladder", passed=True, reason=f"the next step is {plan.what.action}")
-    yield from _guards(judgement, plan.what.action)
+    yield from _guards(judgement, plan.what.action, at)
     if not plan.undoing:  # it goes with what its step was ordered with
         yield from _params(judgement, plan.step)
 
@@ -75,6 +77,19 @@ def _grace(judgement: Judgement, at: datetime) -> Gate:
     if until is None or until <= at:
         return Gate(name="grace", passed=True, reason="the policy was evaluated without a gap")
     return Gate(name="grace", passed=False, reason=lifecycle.grace_reason(until), numbers={"until": until.isoformat()})
+
+
+def _data(judgement: Judgement, at: datetime) -> Iterator[Gate]:
+    if not judgement.counts_as_violated:
+        return
+    for name, answer in quality.every(judgement.rule, judgement.verdict, at=at).items():
+        yield _gate(name, answer)
+
+
+def _gate(name: str, answer: guards.Answer) -> Gate:
+    if isinstance(answer, guards.Allow):
+        return Gate(name=name, passed=True, reason="no objection")
+    return Gate(name=name, passed=False, reason=answer.reason, numbers=answer.numbers)
 
 
 def _mute(judgement: Judgement, at: datetime) -> Gate:
@@ -121,14 +136,12 @@ def _frozen(judgement: Judgement) -> Gate:
     return Gate(name=oscillation.GUARD, passed=False, reason=said, numbers=numbers)
 
 
-def _guards(judgement: Judgement, kind: str) -> Iterator[Gate]:
+def _guards(judgement: Judgement, kind: str, at: datetime) -> Iterator[Gate]:
     rule = judgement.rule
-    wish = Wish(kind=kind, target=judgement.target, policy_name=rule.name, limits=rule.limits)
+    fleet = Fleets(at=at).of(rule, deciding.group(judgement), frozenset())
+    wish = Wish(kind=kind, target=judgement.target, policy_name=rule.name, limits=rule.limits, fleet=fleet)
     for name, answer in foresight.every_guard(wish).items():
-        if isinstance(answer, guards.Allow):
-            yield Gate(name=name, passed=True, reason="no objection")
-        else:
-            yield Gate(name=name, passed=False, reason=answer.reason, numbers=answer.numbers)
+        yield _gate(name, answer)
     need = dispatch.needs(
         kind=kind,
         target=judgement.target,

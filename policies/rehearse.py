@@ -9,12 +9,23 @@ from pathlib import Path
 
 from django.conf import settings
 
-from actions import consent, guards
+from actions import consent
 from actions.queries import ActionView
 from actions.standard import STANDARD_TYPES
 from actions.states import State, Status
 from metrics import targets as metric_targets
-from policies import book, conflicts, deciding, documents, judging, ladder, transfer, verification
+from policies import (
+    book,
+    conflicts,
+    deciding,
+    documents,
+    judging,
+    ladder,
+    quality,
+    replayed_guards,
+    transfer,
+    verification,
+)
 from policies.book import Rule
 from policies.conflicts import Clash
 from policies.engine import modes, planning
@@ -22,8 +33,9 @@ from policies.engine.rehearsal import comparing, file, run
 from policies.engine.rehearsal.comparing import Difference
 from policies.engine.rehearsal.file import File, FileError
 from policies.engine.rehearsal.script import Expectation, Script
-from policies.engine.rehearsal.stage import Deed, Proof, Scene, Stopped, Subject, World
+from policies.engine.rehearsal.stage import Deed, Proof, Stopped, Subject, World
 from policies.engine.rehearsal.timeline import Seen
+from policies.engine.values import Verdict
 from policies.models import Mode
 from policies.readings import Data
 from policies.verification import NotYet
@@ -235,12 +247,17 @@ def world(rules: Mapping[str, Rule], patience: Callable[[], None]) -> World:
     def prove(subject: Subject, deed: Deed, seen: Seen, at: datetime) -> Proof | None:
         return proof(rules[subject.name], deed, seen, at)
 
+    def doubt(subject: Subject, verdict: Verdict, at: datetime) -> Stopped | None:
+        found = quality.of_readings(rules[subject.name], verdict, at=at)
+        return None if found is None else Stopped(guard=found.guard, reason=found.reason)
+
     return World(
         target_of=metric_targets.target_of,
         staleness=judging.staleness(),
         sweep_every=timedelta(seconds=settings.VIGIL_SWEEP_INTERVAL_SECONDS),
-        guard=lambda scene: guarded(rules[scene.subject.name], scene, rules),
+        guard=lambda scene: replayed_guards.ask(rules[scene.subject.name], scene, rules),
         prove=prove,
+        doubt=doubt,
         patience=patience,
     )
 
@@ -265,63 +282,6 @@ def proof(rule: Rule, deed: Deed, seen: Seen, at: datetime) -> Proof | None:
     data = Data(series=seen.series, events=seen.events)
     found = verification.prove(action=_action(deed), rule=rule, data=data, at=at)
     return None if isinstance(found, NotYet) else Proof(effect=_EFFECTS[found.result], reason=found.reason)
-
-
-def guarded(rule: Rule, scene: Scene, rules: Mapping[str, Rule]) -> Stopped | None:
-    """What the guards of a live order say, with the deeds so far as the facts; `rules` are those that deeds are of."""
-    limits, target, deeds, at = rule.limits, scene.target, scene.deeds, scene.at
-    cooldown = limits.cooldown
-    if cooldown is None:
-        cooldown = timedelta(seconds=settings.VIGIL_DEFAULT_COOLDOWN_SECONDS)
-    facts = guards.Facts(
-        switch=guards.Switch(mode="active"),
-        target=target,
-        cooldown=cooldown,
-        occupant=_occupant(target, deeds, at),
-        last_effect_at=_last_effect(target, deeds, since=at - cooldown, at=at),
-        rate=guards.Usage(
-            name=f"policy {rule.name}",
-            used=sum(deed.policy == rule.name and _counts(deed, since=at - limits.rate_per) for deed in deeds),
-            cap=limits.rate_count,
-        ),
-        rate_per=limits.rate_per,
-        concurrency=_at_once(limits, deeds, rules),
-    )
-    answer = guards.check(facts, at=at)
-    return None if isinstance(answer, guards.Allow) else Stopped(guard=answer.guard, reason=answer.reason)
-
-
-def _counts(deed: Deed, *, since: datetime) -> bool:
-    """Does it count against a rate: it had its effect lately, or it waits for it?"""
-    return deed.runs if deed.acted_at is None else deed.acted_at > since
-
-
-def _last_effect(target: str, deeds: Sequence[Deed], *, since: datetime, at: datetime) -> datetime | None:
-    acted = [deed.acted_at for deed in deeds if deed.target == target and deed.acted_at is not None]
-    return max((one for one in acted if since < one <= at), default=None)
-
-
-def _occupant(target: str, deeds: Sequence[Deed], at: datetime) -> guards.Occupant | None:
-    running = next((deed for deed in deeds if deed.target == target and deed.runs), None)
-    if running is None:
-        return None
-    begun = running.acted_at is not None and running.acted_at <= at
-    status = Status.RUNNING if begun else Status.PENDING
-    return guards.Occupant(
-        action_id=running.number if running.action_id is None else running.action_id,
-        kind=running.action,
-        status=status,
-    )
-
-
-def _at_once(limits: guards.Limits, deeds: Sequence[Deed], rules: Mapping[str, Rule]) -> tuple[guards.Usage, ...]:
-    running = [deed for deed in deeds if deed.runs]
-    usages = [guards.Usage(name="all of Vigil", used=len(running), cap=int(settings.VIGIL_GLOBAL_CONCURRENCY))]
-    if limits.concurrency_group:
-        group = limits.concurrency_group
-        used = sum(rules[deed.policy].limits.concurrency_group == group for deed in running)
-        usages.append(guards.Usage(name=f"group {group}", used=used, cap=limits.concurrency_max or 1))
-    return tuple(usages)
 
 
 def _action(deed: Deed) -> ActionView:

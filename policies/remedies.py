@@ -13,12 +13,13 @@ from actions import consent, dispatch, queries
 from actions.consent import Asks
 from actions.guards import GateAnswer
 from actions.queries import ActionView
-from policies import book, deciding, demotion, flaps, incidents, judging, oscillation, verification
+from policies import book, deciding, demotion, flaps, incidents, judging, oscillation, quality, verification
 from policies.deciding import Decided, Group
 from policies.engine import flapping
 from policies.engine.lifecycle import Transition
 from policies.engine.values import Outcome
 from policies.flaps import Noted
+from policies.fleets import Fleets
 from policies.incidents import Lost
 from policies.judging import Judgement
 from policies.models import Incident, Mode, Resolution
@@ -55,12 +56,15 @@ def settle(*, judgements: Sequence[Judgement], at: datetime) -> list[Settled]:
     acting = [j for j in still if j.acts]
     tried = _tried_by(acting, at)
     together = _together(judgements)
-    again = deciding.repeated(acting, tried=tried, together=together, at=at)
+    groups = Fleets(at=at)
+    groups.look({(j.rule, deciding.group(j)) for j in judgements if j.acts and j.rule.mode == Mode.AUTO})
+    again = deciding.repeated(acting, tried=tried, together=together, groups=groups, at=at)
     settled = []
     for judgement in _sources_first(judgements, at):
         known = again.get(judgement.incident.pk) if judgement.incident is not None else None
         try:
-            settled.append(_settle(judgement, known, together.get(deciding.group(judgement), frozenset()), at))
+            bad = together.get(deciding.group(judgement), frozenset())
+            settled.append(_settle(judgement, known, bad, groups, at))
         except Exception as error:  # one pair that cannot be settled must not stop the others
             log.exception(
                 "policies.remedies.not_settled", policy=judgement.rule.name, target=judgement.target, reason=str(error)
@@ -121,7 +125,8 @@ def still_wanted(
     if incident_id is None:
         return GateAnswer(wanted=True, reason="It was ordered by hand.")
     incident = Incident.objects.select_related("policy", "policy_version").filter(pk=incident_id).first()
-    objection = _objection(incident) or _unasked(incident, queries.get(action_id))
+    action = queries.get(action_id)
+    objection = _objection(incident) or _unasked(incident, action)
     if incident is None or objection:
         return GateAnswer(wanted=False, reason=objection)
     judged = judging.judge(book=book.current(at), pairs={(incident.policy_id, target)}, at=at)
@@ -131,7 +136,7 @@ def still_wanted(
     mute = kept.why_not_begun(
         deciding.subject(judgement, incident),
         acts_in_maintenance=judgement.rule.document.act_in_maintenance,
-        ordered_at=queries.get(action_id).created_at,
+        ordered_at=action.created_at,
         at=at,
     )
     if mute is not None:
@@ -141,7 +146,7 @@ def still_wanted(
         return GateAnswer(wanted=False, reason=oscillation.reason(freeze))
     if judgement.step.state.flapping:
         return GateAnswer(wanted=False, reason=flapping.reason(judgement.step.state.history))
-    return _gate(judgement)
+    return _gate(judgement, at, asks=action.waits_for_a_word)
 
 
 def _objection(incident: Incident | None) -> str:
@@ -168,20 +173,27 @@ def _unasked(incident: Incident | None, action: ActionView) -> str:
     )
 
 
-def _gate(judgement: Judgement) -> GateAnswer:
+def _gate(judgement: Judgement, at: datetime, *, asks: bool) -> GateAnswer:
     verdict = judgement.verdict
     if judgement.counts_as_violated:
-        return GateAnswer(wanted=True, reason=f"Still so: {verdict.reason}", limits=judgement.rule.limits)
+        doubt = quality.objection(judgement.rule, verdict, at=at)
+        if doubt is not None:
+            return GateAnswer(wanted=False, reason=doubt.reason)
+        # What waits for somebody's word is asked about by the guards once more, and they want to know the fleet.
+        fleet = Fleets(at=at).of(judgement.rule, deciding.group(judgement), frozenset()) if asks else None
+        return GateAnswer(wanted=True, reason=f"Still so: {verdict.reason}", limits=judgement.rule.limits, fleet=fleet)
     if verdict.outcome is Outcome.HEALTHY:
         return GateAnswer(wanted=False, reason=f"No longer so: {verdict.reason}")
     return GateAnswer(wanted=False, reason=f"No fresh data says that it is still so: {verdict.reason}")
 
 
-def _settle(judgement: Judgement, known: Decided | None, together: frozenset[str], at: datetime) -> Settled:
+def _settle(
+    judgement: Judgement, known: Decided | None, together: frozenset[str], groups: Fleets, at: datetime
+) -> Settled:
     """`known` is what was decided before and would only be decided again."""
     if judgement.step.transition is None and (known is not None or not judgement.acts):
         return Settled(judgement=judgement, incident=judgement.incident, decided=known)
-    settled = tx(lambda: _carry_out(judgement, together, at))
+    settled = tx(lambda: _carry_out(judgement, together, groups, at))
     if settled.relapsed:
         demotion.review({judgement.rule.name}, at=at)
     if settled.news:
@@ -189,7 +201,7 @@ def _settle(judgement: Judgement, known: Decided | None, together: frozenset[str
     return settled
 
 
-def _carry_out(judgement: Judgement, together: frozenset[str], at: datetime) -> Settled:
+def _carry_out(judgement: Judgement, together: frozenset[str], groups: Fleets, at: datetime) -> Settled:
     """One transaction: the incident's move, its audit entry, the decision, and the action with its own entry."""
     transition = judgement.step.transition
     incident = _moved(judgement, at) if transition is not None else incidents.hold(judgement.incident)
@@ -208,7 +220,9 @@ def _carry_out(judgement: Judgement, together: frozenset[str], at: datetime) -> 
             judgement=judgement, incident=incident, transition=transition, noted=noted, news=True, relapsed=relapsed
         )
     tried = queries.for_incident(incident.pk)  # now that nobody else can order for this incident
-    decided = deciding.decide(judgement=judgement, incident=incident, tried=tried, together=together, at=at)
+    decided = deciding.decide(
+        judgement=judgement, incident=incident, tried=tried, together=together, groups=groups, at=at
+    )
     wrote = _note(incident, decided, at)
     return Settled(
         judgement=judgement,

@@ -37,6 +37,7 @@ def jobs() -> tuple[Job, ...]:
             interval=timedelta(seconds=settings.VIGIL_SWEEP_INTERVAL_SECONDS),
         ),
         Job(name="metrics.prune", task="metrics.tasks.prune", interval=timedelta(minutes=1)),
+        Job(name="actions.prune", task="actions.tasks.prune", interval=timedelta(hours=1)),
         Job(name="periodic.prune", task="vigil.periodic.tasks.prune", interval=timedelta(hours=1)),
     )
 

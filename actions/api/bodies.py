@@ -94,6 +94,20 @@ class ControlBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Reason = ""
 
 
+class ResetBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A storm that somebody has looked at."""
+
+    scope: ShortText
+    reason: Reason = ""
+
+
+class LiftBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A quarantine that somebody has looked at."""
+
+    target: ShortText
+    reason: Reason = ""
+
+
 class NotNow(Conflict):
     """A guard stands in the way of the order."""
 

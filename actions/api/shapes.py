@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from actions.approvals import Picture
+from actions.brakes import Brakes
 from actions.control import ControlState
 from actions.pulling import Task
 from actions.queries import ActionTypeView, ActionView, AttemptView
@@ -129,3 +130,25 @@ def task(found: Task) -> dict[str, object]:
 def control(found: ControlState) -> Mapping[str, object]:
     """The switch."""
     return {"mode": found.mode, "reason": found.reason, "by": found.by, "at": found.at}
+
+
+def brakes(found: Brakes) -> dict[str, object]:
+    """What guards hold."""
+    return {
+        "storms": [{"scope": one.scope, "since": one.since, "reason": one.reason} for one in found.storms],
+        "quarantined": [
+            {"target": one.target, "until": one.quarantined_until, "reason": one.quarantine_reason}
+            for one in found.quarantined
+        ],
+        "circuits": [
+            {
+                "remediator": name,
+                "position": one.position.value,
+                "failures": one.failures,
+                "opened_at": one.opened_at,
+                "probe_at": one.probe_at,
+                "reason": one.reason,
+            }
+            for name, one in found.circuits.items()
+        ],
+    }

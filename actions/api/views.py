@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from django.db.models import QuerySet
@@ -10,12 +11,14 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from actions import approvals, control, dispatch, queries, reporting
+from actions import approvals, brakes, control, dispatch, quarantines, queries, reporting, storms
 from actions.api import bodies, reach, shapes, signed
+from actions.brakes import Brakes
 from actions.models import Action
 from actions.queries import ActionView
 from actions.states import Status
-from vigil.access import scopes
+from vigil.access import bounds, scopes
+from vigil.access.principal import Principal
 from vigil.audit import entries
 from vigil.http import pagination, query
 from vigil.http.views import ApiView
@@ -244,6 +247,55 @@ class ControlView(ApiView):
         return Response(shapes.control(state))
 
 
+class GuardsView(ApiView):
+    """What guards hold until a person or time lets go."""
+
+    required_scopes = {"GET": scopes.READ}
+
+    @extend_schema(
+        operation_id="guards_read",
+        summary="Show storms, targets in quarantine, and circuits that are not closed",
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def get(self, request: Request) -> Response:
+        return Response(shapes.brakes(_seen(brakes.standing(), self.caller(request))))
+
+
+class ResetView(ApiView):
+    """Lets a scope act again that a storm holds."""
+
+    required_scopes = {"POST": scopes.CONTROL}
+
+    @extend_schema(
+        summary="Reset a storm brake",
+        request=_body("Reset", scope="string", reason="string"),
+        responses={200: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT},
+    )
+    def post(self, request: Request) -> Response:
+        wish = self.body(request, bodies.ResetBody)
+        caller = self.caller(request)
+        storms.reset(scope=wish.scope, actor=caller.actor, reason=wish.reason)
+        return Response(shapes.brakes(_seen(brakes.standing(), caller)))
+
+
+class LiftView(ApiView):
+    """Takes a target out of quarantine."""
+
+    required_scopes = {"POST": scopes.ACTIONS_WRITE}
+
+    @extend_schema(
+        summary="Lift a quarantine",
+        request=_body("Lift", target="string", reason="string"),
+        responses={200: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT},
+    )
+    def post(self, request: Request) -> Response:
+        wish = self.body(request, bodies.LiftBody)
+        caller = self.caller(request)
+        reach.check_target(wish.target, caller)
+        quarantines.lift(target=wish.target, actor=caller.actor, reason=wish.reason)
+        return Response(shapes.brakes(_seen(brakes.standing(), caller)))
+
+
 class ActionTypesView(ApiView):
     """What can be ordered."""
 
@@ -264,6 +316,12 @@ class QueueStatsView(ApiView):
     def get(self, request: Request) -> Response:
         seen = reach.rows(queries.filtered(), self.caller(request))
         return Response(queries.queue_stats(self.at(request), seen=seen))
+
+
+def _seen(found: Brakes, caller: Principal) -> Brakes:
+    """A key that is bound to targets learns of no other."""
+    mine = tuple(row for row in found.quarantined if bounds.covers(caller.targets, row.target))
+    return replace(found, quarantined=mine)
 
 
 def _list(view: ApiView, request: Request, *, status: str) -> Response:

@@ -130,4 +130,5 @@ def _verdict(bound: Bound, label: str, value: float, measured: Measured, violate
         numbers={label: value, **bound.numbers()},
         value=value,
         newest_at=measured.newest_at,
+        fewest=min((found.samples for found in measured.found if found.samples is not None), default=None),
     )

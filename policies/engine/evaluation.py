@@ -184,6 +184,7 @@ def _joined(conditions: Sequence[Condition], view: _View, *, decisive: Outcome) 
         numbers=_numbered(verdicts),
         value=deciding[0].value,
         newest_at=max((verdict.newest_at for verdict in verdicts if verdict.newest_at is not None), default=None),
+        fewest=min((verdict.fewest for verdict in deciding if verdict.fewest is not None), default=None),
     )
 
 

@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from policies.engine import aggregates, durations, sentences, tags
@@ -19,6 +19,8 @@ class Found:
     series: Series
     value: float
     newest_at: datetime
+    samples: int | None = None
+    """How many its window holds; None without a window, or where it is the number that was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +124,8 @@ def _windowed(
     if value is None:
         reason = f"{sentences.measure_text(wanted)} needs two samples at different times"
         return Missing(series=series, reason=reason, last=last)
-    return _found(wanted, series, value, last)
+    found = _found(wanted, series, value, last)
+    return replace(found, samples=len(inside)) if isinstance(found, Found) and aggregate != "count" else found
 
 
 def _found(wanted: Measure, series: Series, value: float, last: Sample) -> Found | Missing:

@@ -110,6 +110,8 @@ class Verdict:
     """The number that decided; None when there was none."""
     newest_at: datetime | None = None
     """Time of the newest sample or event looked at, stale ones included."""
+    fewest: int | None = None
+    """How many samples the emptiest window holds that was looked at; None when no window was."""
 
     @property
     def violated(self) -> bool:

@@ -45,11 +45,11 @@ def check(*, rule: Rule, incident: Incident, together: Collection[str], at: date
     found = standing.filter(group_by=brake.group_by, group=group).first()
     if found is not None:
         return kept.mute_of(found)
-    recently = _bad(rule.policy_id, brake.group_by, group).filter(since__gte=at - brake.within)
+    recently = bad_of(rule.policy_id, brake.group_by, group).filter(since__gte=at - brake.within)
     bad = max(recently.count(), len(together))
     if bad < muting.LEAST_BAD:
         return None
-    known = _known(rule, group, at)
+    known = len(known_of(rule, group, at))
     if known < muting.LEAST_BAD:
         return None  # of a fleet that is not known nobody can say what share went bad
     cause = muting.common_cause(brake, bad=bad, known=max(bad, known))
@@ -65,7 +65,7 @@ def held(cause: CommonCause) -> QuerySet[Incident]:
     """The live incidents of its group; none when it is over."""
     if cause.ended_at is not None:
         return Incident.objects.none()
-    return _bad(cause.policy_id, cause.group_by, cause.group).order_by("target")
+    return bad_of(cause.policy_id, cause.group_by, cause.group).order_by("target")
 
 
 def review(*, in_force: Book, at: datetime) -> int:
@@ -83,14 +83,15 @@ def _over(cause: CommonCause, rule: Rule | None, at: datetime) -> str:
         return "The policy is no longer in force."
     if rule.brake.group_by != cause.group_by:
         return "The policy groups its targets differently now."
-    bad = _bad(cause.policy_id, cause.group_by, cause.group).count()
-    known = max(bad, _known(rule, cause.group, at))
+    bad = bad_of(cause.policy_id, cause.group_by, cause.group).count()
+    known = max(bad, len(known_of(rule, cause.group, at)))
     if muting.common_cause(rule.brake, bad=bad, known=known, standing=True) is not None:
         return ""
     return f"{bad} of {known} known targets are bad now, no more than {rule.brake.percent} %."
 
 
-def _bad(policy_id: int, group_by: str, group: str) -> QuerySet[Incident]:
+def bad_of(policy_id: int, group_by: str, group: str) -> QuerySet[Incident]:
+    """The live incidents of a policy in one of its groups."""
     live = Incident.objects.order_by().filter(policy_id=policy_id, status__in=LIVE)
     if not group_by:
         return live
@@ -98,15 +99,15 @@ def _bad(policy_id: int, group_by: str, group: str) -> QuerySet[Incident]:
     return live.annotate(of_group=of_group).filter(of_group=group)
 
 
-def _known(rule: Rule, group: str, at: datetime) -> int:
-    """How many targets of the group were heard of within a day."""
+def known_of(rule: Rule, group: str, at: datetime) -> frozenset[str]:
+    """The targets of the group that were heard of within a day, counted again after half a minute."""
     key = (rule.version_id, book.mutes_version(at)[1])
     counted = _counted.get(key)
     if counted is None or abs(at - counted[0]) > COUNT_AGAIN_AFTER:
         if len(_counted) >= COUNTED_MAX:
             _counted.clear()
         _counted[key] = counted = (at, _heard_of(rule, at))
-    return len(counted[1].get(group, frozenset()))
+    return counted[1].get(group, frozenset())
 
 
 def _heard_of(rule: Rule, at: datetime) -> Mapping[str, frozenset[str]]:

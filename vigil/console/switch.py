@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from actions import control, queries
+from actions import brakes, control, quarantines, queries, storms
 from vigil.access import scoped
 from vigil.audit import entries
 from vigil.console import navigation
@@ -66,6 +66,8 @@ def page(request: HttpRequest, site: "AdminSite") -> HttpResponse:
     """Show the switch; ask once more when a person moves it; move it when they meant it."""
     if request.method != "POST":
         return _shown(request, site, {})
+    if "reset" in request.POST or "lift" in request.POST:
+        return _let_go(request)
     scoped.demand(request, scoped.SWITCHERS)
     choice = BY_MODE.get(request.POST.get("mode", ""))
     reason = scoped.said(request, "reason")
@@ -92,6 +94,23 @@ def _move(request: HttpRequest, choice: Choice, reason: str) -> HttpResponse:
     return HttpResponseRedirect(reverse("admin:control"))
 
 
+def _let_go(request: HttpRequest) -> HttpResponse:
+    """A person has looked at what a guard holds."""
+    scope, target = request.POST.get("reset", ""), request.POST.get("lift", "")
+    actor, reason = scoped.caller(request).actor, scoped.said(request, "reason") or "No reason was given."
+
+    def reset() -> str:
+        storms.reset(scope=scope, actor=actor, reason=reason)
+        return f"{scope} may act again."
+
+    def lift() -> str:
+        quarantines.lift(target=target, actor=actor, reason=reason)
+        return f"{target} is out of quarantine."
+
+    needs, do = (scoped.SWITCHERS, reset) if scope else (scoped.OPERATORS, lift)
+    return scoped.carry_out(request, needs=needs, do=do, back=reverse("admin:control"))
+
+
 def _shown(request: HttpRequest, site: "AdminSite", more: dict[str, object], *, status: int = 200) -> HttpResponse:
     state = navigation.switch(request)
     counts = queries.counts_by_state()
@@ -106,6 +125,8 @@ def _shown(request: HttpRequest, site: "AdminSite", more: dict[str, object], *, 
         "running": counts["leased"] + counts["executing"] + counts["accepted"] + counts["unknown"],
         "waiting": counts["ready"] + counts["retry_wait"],
         "history": entries.of("control").order_by("-seq")[:HISTORY],
+        "held": brakes.standing(),
+        "may_lift": scoped.allows(request, scoped.OPERATORS),
         "at": clock.now(),
         **more,
     }

@@ -318,6 +318,8 @@ class _Stage:
             live=self._live,
             together=together,
             known=partial(self._memory.known_by, subject),
+            turns=self.journal.turns,
+            stops=self.journal.stops,
         )
         mute = self._world.mute(scene)
         if mute is not None:
@@ -330,7 +332,8 @@ class _Stage:
             return Stopped(guard="mode", reason=f"would have ordered {plan.what.action}, but the policy only observes")
         if step.in_grace_until is not None and moment < step.in_grace_until:
             return Stopped(guard="grace", reason=lifecycle.grace_reason(step.in_grace_until))
-        return self._world.guard(scene) or self._unfilled(subject, pair, plan) or self._unasked(subject, plan)
+        doubt = self._world.doubt(subject, self._verdicts[pair], moment)
+        return doubt or self._world.guard(scene) or self._unfilled(subject, pair, plan) or self._unasked(subject, plan)
 
     def _unasked(self, subject: Subject, plan: Take) -> Stopped | None:
         """In a replay nobody gives the word that a proposal waits for."""

@@ -120,6 +120,10 @@ class Scene:
     together: Mapping[Pair, Mapping[str, str]]
     """Those that the same readings found bad, with what their series agree on."""
     known: Known
+    turns: Sequence["Turn"] = ()
+    """Every move of an incident before."""
+    stops: Sequence["Stop"] = ()
+    """Every time that nothing was ordered, and why."""
 
 
 type Guard = Callable[[Scene], Stopped | None]
@@ -142,6 +146,8 @@ class World:
     """Asked first, whatever else there is to say."""
     review: Callable[[Subject, datetime, Mapping[Pair, Episode], Known], None] = lambda subject, at, live, known: None
     """Called for each policy at each sweep, before anything is ordered."""
+    doubt: Callable[[Subject, Verdict, datetime], Stopped | None] = lambda subject, verdict, at: None
+    """Why this verdict is not good enough to act on."""
     patience: Callable[[], None] = lambda: None
     """Called before each judgement; raises when the rehearsal takes too long."""
 

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from actions import dispatch, execution, queries, states
 from actions.claims import Claimed, claim
 from actions.consent import Asks
-from actions.guards import Limits
+from actions.guards import Fleet, Limits
 from actions.models import Action
 from actions.queries import ActionView
 from vigil.audit import entries
@@ -29,6 +29,7 @@ def answer(
     incident_id: int | None = 7,
     settle: timedelta | None = None,
     asks: Asks = Asks.NOBODY,
+    fleet: Fleet | None = None,
 ) -> dispatch.OrderAnswer:
     """What an order of a policy is answered."""
     with transaction.atomic():
@@ -45,6 +46,7 @@ def answer(
             policy_version=1,
             severity="warning",
             limits=limits,
+            fleet=fleet,
             settle=settle,
             asks=asks,
             asked_by="policy high-cpu asks first" if asks else "",

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.db import connection
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
@@ -110,7 +111,8 @@ def test_sweeps_count_the_results_until_it_is_calm(start: datetime, screened: bo
     assert not FlapHistory.objects.exists(), "without a change among the last 21 nothing is kept"
 
 
-def test_when_it_is_over_a_remedy_is_ordered_again(start: datetime) -> None:
+def test_when_it_is_over_a_remedy_is_ordered_again(start: datetime, settings: LazySettings) -> None:
+    settings.VIGIL_REPORT_SECONDS = 300
     cast.policy(cooldown="1s")
     last = _up_and_down(start)
     Action.objects.all().delete()

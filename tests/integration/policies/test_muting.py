@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+from django.conf import LazySettings
 from django.db import IntegrityError, transaction
 from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
@@ -308,6 +309,12 @@ class TestInhibition:
 
 class TestCommonCause:
     FLEET = [f"web-{number:02}" for number in range(12)]
+
+    @pytest.fixture(autouse=True)
+    def _no_other_share(self, settings: LazySettings) -> None:
+        """What is left of a fleet is another guard's business."""
+        settings.VIGIL_FLEET_AT_ONCE_PERCENT = settings.VIGIL_BLAST_RADIUS_PERCENT = 100
+        settings.VIGIL_MIN_HEALTHY_PERCENT = 0
 
     def _known(self, at: datetime) -> None:
         _post(self.FLEET, 40, at=at - MINUTE)

@@ -122,7 +122,7 @@ def test_a_reading_that_clears_the_line_is_not_read_up_on_unless_an_incident_is_
 
     cast.policy()
     assert asked(40, 0) == 0
-    assert asked(92, 1) == 1
+    assert asked(92, 1) == 2, "once for the target, once for the fleet that it belongs to"
     assert asked(40, 2) == 1
     assert cast.incident().status == "resolved"
 
