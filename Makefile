@@ -1,6 +1,6 @@
 # Every verb only calls scripts/vigil, which works without make as well. Arguments: make run ARGS="--port 9000"
 
-.PHONY: help setup demo run test unit check fmt bench bench-actions bench-sweep lock
+.PHONY: help setup demo run test unit check fmt bench bench-actions bench-sweep test-faults test-faults-full lock
 
 help:
 	@scripts/vigil help
@@ -34,6 +34,12 @@ bench-actions:
 
 bench-sweep:
 	@scripts/vigil bench-sweep $(ARGS)
+
+test-faults:
+	@scripts/vigil test-faults $(ARGS)
+
+test-faults-full:
+	@scripts/vigil test-faults-full $(ARGS)
 
 lock:
 	@scripts/vigil lock

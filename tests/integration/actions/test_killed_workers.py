@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from django.db import connection
 from actions import reaper
 from actions.models import ActionType, Attempt, Remediator
 from tests.integration.actions import fakes, make
+from tests.servers import ledger as http_ledger
+from tests.servers.processes import wait_until
 from vigil.kernel import clock
 
 WORKER = """
@@ -42,10 +45,11 @@ def database_url() -> str:
     return f"postgresql://{now['USER']}:{now['PASSWORD']}@{now['HOST']}:{now['PORT']}/{now['NAME']}"
 
 
-def killed_at(point: str, action_id: int) -> None:
+def killed_at(point: str, action_id: int, **more: str) -> None:
     """Run the action in a worker process that dies at `point`."""
     env = {
         **os.environ,
+        **more,
         "DATABASE_URL": database_url(),
         "VIGIL_FAILPOINT": f"{point}:kill",
         "VIGIL_REMEDIATORS": json.dumps({"ledger": fakes.MAKE_LEDGER}),
@@ -95,3 +99,33 @@ def test_every_call_has_an_attempt_committed_before_it(ledger: fakes.Ledger) -> 
     killed_at("result.before_commit", action.id)
     assert ledger.calls() == [str(action.uid)]
     assert Attempt.objects.filter(action_id=action.id, outcome="").count() == 1
+
+
+@pytest.fixture
+def service(transactional_db: None, tmp_path: Path, settings: Any) -> Iterator[http_ledger.Ledger]:
+    """A remediator that is called over HTTP; all action types go to it."""
+    running = http_ledger.Ledger(tmp_path / "requests")
+    settings.REMEDIATOR_URL = running.url
+    row = Remediator.objects.create(name="service", kind="http", config={"url": running.url})
+    ActionType.objects.update(remediator=row)
+    yield running
+    running.stop()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("point", "ends_in", "effects"),
+    [("http.connected", "needs_human", 0), ("http.sent", "succeeded", 1), ("http.got_headers", "succeeded", 1)],
+)
+def test_a_worker_killed_on_the_line_is_settled_by_asking(
+    service: http_ledger.Ledger, point: str, ends_in: str, effects: int
+) -> None:
+    action = make.by_hand(kind="restart")
+    killed_at(point, action.id, REMEDIATOR_URL=service.url)
+    wait_until(lambda: len(service.effects) == effects and not service.busy, seconds=5, what="the remediator is done")
+    assert make.state(action.id) == "executing"
+    recover(action.id)
+    assert make.state(action.id) == ends_in
+    assert len(service.effects) == effects
+    assert service.asked[str(action.uid)] == 1
+    make.story(action.id)
