@@ -81,7 +81,7 @@ def _tell(name: str, result: Result, out: Path) -> bool:
         print(f"   VIOLATION {says}", flush=True)
     out.mkdir(parents=True, exist_ok=True)
     kept = {"name": name, "at": time.strftime("%Y-%m-%d %H:%M:%S"), "notes": dict(result.notes), **asdict(verdict)}
-    (out / f"{name.replace(' ', '-')}.json").write_text(json.dumps(kept, indent=2) + "\n")
+    (out / f"{name.replace(' ', '-')}.json").write_text(json.dumps(kept, indent=2, default=asdict) + "\n")
     return result.holds
 
 

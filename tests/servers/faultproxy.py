@@ -54,7 +54,6 @@ class FaultProxy:
         self._lines: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._door: socket.socket | None = None
-        self._doorman: asyncio.Task[None] | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
         self.port = 0
@@ -97,18 +96,19 @@ class FaultProxy:
         self._door = socket.create_server(("127.0.0.1", self.port), backlog=100)
         self._door.setblocking(False)
         self.port = self._door.getsockname()[1]
-        self._doorman = self._start(self._accept(self._door))
+        self._loop.add_reader(self._door, self._let_in, self._door)
 
-    async def _accept(self, door: socket.socket) -> None:
-        while True:
-            line, _ = await self._loop.sock_accept(door)
-            self._start(self._connect(*await asyncio.open_connection(sock=line)))
+    def _let_in(self, door: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):
+            line, _ = door.accept()
+            line.setblocking(False)
+            self._start(self._connect(line))
 
     async def _close_door(self) -> None:
-        if self._door is not None and self._doorman is not None:
-            self._doorman.cancel()
-            await asyncio.gather(self._doorman, return_exceptions=True)
+        if self._door is not None:
+            self._loop.remove_reader(self._door)
             self._door.close()
+            self._door = None
         for line in list(self._lines):
             _reset(*line)
 
@@ -124,7 +124,8 @@ class FaultProxy:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _connect(self, caller: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=caller)
         try:
             there, back = await asyncio.open_connection(*self._upstream)
         except OSError:
