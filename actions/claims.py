@@ -35,6 +35,7 @@ class Claimed:
     worker: str
     entry: Entry
     """Its newest entry in the audit."""
+    remediator_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +120,9 @@ def _claim(found: Action | None, worker: str, *, fetched: bool) -> Claimed:
     token = _next_fence(row.target)
     entry = _take(row, token=token, worker=worker, now=now)
     failpoints.hit("claim.before_commit")
-    return Claimed(action_id=row.pk, token=token, worker=worker, entry=entry)
+    return Claimed(
+        action_id=row.pk, token=token, worker=worker, entry=entry, remediator_id=row.action_type.remediator_id
+    )
 
 
 def _claimable(row: Action | None, *, fetched: bool) -> Action:
@@ -180,7 +183,7 @@ def _intend(claimed: Claimed) -> Intent | Dropped:
     switch = guards.kill_switch(control.state().switch)
     if isinstance(switch, guards.Hold):
         return _drop(claimed, goal=State.READY, reason=switch.reason)
-    circuit = circuits.lock(_remediator_of(claimed))
+    circuit = circuits.lock(claimed.remediator_id)
     now = database_now()  # under the lock: what is committed while the circuit is closed also began before it opened
     answer = circuits.asked(circuit, now=now)
     if not isinstance(answer, guards.Allow):
@@ -202,10 +205,6 @@ def _intend(claimed: Claimed) -> Intent | Dropped:
         quarantines.after_effect(row, now=now)
     failpoints.hit("intent.before_commit")
     return Intent(claim=claimed, row=row, attempt=attempt, entry=begun.entry, now=now, asked_monotonic=asked)
-
-
-def _remediator_of(claimed: Claimed) -> int:
-    return Action.objects.values_list("action_type__remediator_id", flat=True).get(pk=claimed.action_id)
 
 
 def _begin(claimed: Claimed, *, now: datetime) -> transitions.Step | None:

@@ -102,7 +102,7 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0].rstrip("/")
         key = unquote(path.rpartition("/runs/")[2]) if "/runs/" in path else ""
         if key:
-            self._answer(self._run(key))
+            self._answer(self._run(key, {name.lower(): value for name, value in self.headers.items()}))
         elif path.endswith("/happenings"):
             self._answer(self._happenings())
         elif path.endswith("/health"):
@@ -136,10 +136,14 @@ class Handler(BaseHTTPRequestHandler):
         except Refused:
             return None  # our own desk says what is wrong with it
 
-    def _run(self, key: str) -> Reply:
+    def _run(self, key: str, headers: Mapping[str, str]) -> Reply:
+        try:
+            self._server.desk.verify(headers={**headers, "idempotency-key": key}, body=b"")
+        except Refused as refused:
+            return refused.reply()
         reply = self._server.desk.run(key=key, at=self._server.now())
         for url in self._server.peers.urls() if reply.status == 404 else ():
-            reply = _ask(url, key)
+            reply = _ask(url, key, headers)
             if reply.status == 200:
                 break
         return reply
@@ -194,9 +198,11 @@ def _hand_on(url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         return Reply(status=504, body={"message": "The simulation that owns this target did not answer."}, silence=True)
 
 
-def _ask(url: str, key: str) -> Reply:
+def _ask(url: str, key: str, headers: Mapping[str, str]) -> Reply:
+    """Pass the question on as it was signed: those who take turns at one port have one secret."""
+    signed = {name: value for name, value in headers.items() if name.startswith("webhook-")}
     try:
-        answer = requests.get(f"{url}runs/{key}", timeout=3)
+        answer = requests.get(f"{url}runs/{key}", headers=signed, timeout=3)
         return Reply(status=answer.status_code, body=answer.json())
     except requests.RequestException:
         return Reply(

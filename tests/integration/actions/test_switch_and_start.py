@@ -108,11 +108,11 @@ def test_an_emptied_database_begins_anew() -> None:
 def test_ensuring_changes_nothing_people_changed() -> None:
     control.set_mode(mode="paused", reason="", actor="user:ana", at=clock.now())
     ActionType.objects.exclude(name="custom").delete()
-    Remediator.objects.update(name="default", kind="command", from_environment=False)
+    Remediator.objects.filter(name="default").update(kind="command", from_environment=False)
     defaults.ensure()
     assert control.state().mode == "paused"
     assert ActionType.objects.count() == 1
-    assert Remediator.objects.get().kind == "command"
+    assert Remediator.objects.get(name="default").kind == "command"
 
 
 def test_remediator_url_makes_the_default_remediator(settings: Any) -> None:

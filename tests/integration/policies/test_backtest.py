@@ -98,10 +98,14 @@ def _replayed(report: Report) -> list[tuple[datetime, str, str, str]]:
 
 @pytest.fixture(autouse=True)
 def _no_cooldown(settings: object) -> None:
-    """The guards of a live order go by the database's clock, and most of these tests have a clock of their own."""
+    """The guards of a live order go by the database's clock, and most of these tests have a clock of their own.
+
+    Demotions are not replayed, as docs/backtesting.md says.
+    """
     settings.VIGIL_DEFAULT_COOLDOWN_SECONDS = 0  # type: ignore[attr-defined]
     settings.VIGIL_QUARANTINE_REPAIRS = settings.VIGIL_QUARANTINE_RELAPSES = 1_000  # type: ignore[attr-defined]
     settings.VIGIL_BREAKER_FAILURES = settings.VIGIL_STORM_PROPOSALS = 1_000  # type: ignore[attr-defined]
+    settings.VIGIL_DEMOTE_BAD = 0  # type: ignore[attr-defined]
 
 
 @pytest.fixture

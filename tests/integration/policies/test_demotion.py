@@ -31,6 +31,12 @@ FREE |= {"flapping": {"high": 101, "low": 100}}
 DOWN = demoting.below("auto", Mode.values)
 
 
+@pytest.fixture(autouse=True)
+def _no_circuit(settings: LazySettings) -> None:
+    """What does not help opens the policy's circuit as well, which would hold the next one before it could fail."""
+    settings.VIGIL_BREAKER_FAILURES = 1_000
+
+
 def _fail(at: datetime, times: int = 1, *, host: str = "web") -> list[int]:
     """So many actions, each on a target of its own, that do not help."""
     failed = []

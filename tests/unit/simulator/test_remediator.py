@@ -46,6 +46,10 @@ def post(server: Server, body: bytes, *, key: str = "k1", fence: str = "web-01;1
     return requests.post(server.url + path, data=body, headers=headers, timeout=10)
 
 
+def ask(server: Server, key: str) -> requests.Response:
+    return requests.get(f"{server.url}runs/{key}", headers=signed(b"", key_id=key), timeout=10)
+
+
 def test_a_signed_call_heals_the_fleet(server: Server) -> None:
     answer = post(server, body_for())
     assert (answer.status_code, answer.json()["status"]) == (200, "success")
@@ -77,8 +81,14 @@ def test_a_stale_fence_is_refused(server: Server) -> None:
 
 def test_a_run_can_be_asked_about(server: Server) -> None:
     post(server, body_for())
-    assert requests.get(f"{server.url}runs/k1", timeout=10).json()["status"] == "done"
-    assert requests.get(f"{server.url}runs/k2", timeout=10).status_code == 404
+    assert ask(server, "k1").json()["status"] == "done"
+    assert ask(server, "k2").status_code == 404
+
+
+def test_a_question_that_is_not_signed_or_for_another_key_is_not_answered(server: Server) -> None:
+    post(server, body_for())
+    assert requests.get(f"{server.url}runs/k1", timeout=10).status_code == 401
+    assert requests.get(f"{server.url}runs/k1", headers=signed(b"", key_id="k2"), timeout=10).status_code == 401
 
 
 def test_one_connection_serves_many_calls(server: Server) -> None:
@@ -153,7 +163,7 @@ def test_a_call_for_another_simulations_target_is_handed_on(server: Server, neig
     assert post(server, body_for("web-101"), fence="web-101;1").json()["status"] == "success"
     assert neighbour.desk.world.faults() == {}
     assert server.desk.world.faults() == {"web-01": Fault.LOAD}
-    assert requests.get(f"{server.url}runs/k1", timeout=10).json()["status"] == "done"
+    assert ask(server, "k1").json()["status"] == "done"
 
 
 def test_a_simulation_that_has_gone_is_a_temporary_failure(server: Server, neighbour: Server) -> None:
