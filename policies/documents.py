@@ -36,32 +36,32 @@ class UnableToReadPolicy(VigilError):
     status = 422
 
 
-class _RateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     count: Annotated[int, Meta(ge=1, le=1000)]
     per: str
 
 
-class _GroupBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GroupBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(min_length=1, max_length=100)]
     max: Annotated[int, Meta(ge=1, le=1000)]
 
 
-class _CommonCauseBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CommonCauseBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     percent: Annotated[int, Meta(ge=1, le=100)]
     within: str | UnsetType = UNSET
 
 
-class _BlastRadiusBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BlastRadiusBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     percent: Annotated[int, Meta(ge=1, le=100)]
     within: str | UnsetType = UNSET
 
 
-class _FlappingBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FlappingBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     high: Annotated[int, Meta(ge=1, le=101)]
     low: Annotated[int, Meta(ge=1, le=100)]
 
 
-class _StepBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StepBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     action: Annotated[str, Meta(min_length=1, max_length=100)]
     params: Json = {}
     after: str = "0s"
@@ -71,7 +71,7 @@ class _StepBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     rollback: bool = False
 
 
-class _DemoteBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DemoteBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bad: Annotated[int, Meta(ge=0, le=100)]
     of: Annotated[int, Meta(ge=1, le=100)]
 
@@ -90,23 +90,23 @@ class PolicyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     auto_remediate: bool | UnsetType = UNSET
     mode: Literal["observe", "suggest", "approve", "auto"] | UnsetType = UNSET
     params: Json = {}
-    then: Annotated[list[_StepBody], Meta(max_length=STEPS_MAX)] = []
+    then: Annotated[list[StepBody], Meta(max_length=STEPS_MAX)] = []
     cooldown: str | UnsetType = UNSET
-    rate: _RateBody | UnsetType = UNSET
-    group: _GroupBody | UnsetType = UNSET
+    rate: RateBody | UnsetType = UNSET
+    group: GroupBody | UnsetType = UNSET
     group_by: str | UnsetType = UNSET
-    common_cause: _CommonCauseBody | UnsetType = UNSET
-    blast_radius: _BlastRadiusBody | UnsetType = UNSET
+    common_cause: CommonCauseBody | UnsetType = UNSET
+    blast_radius: BlastRadiusBody | UnsetType = UNSET
     min_healthy: Annotated[int, Meta(ge=0, le=100)] | UnsetType = UNSET
     act_in_maintenance: bool = False
-    flapping: _FlappingBody | UnsetType = UNSET
+    flapping: FlappingBody | UnsetType = UNSET
     keep_open_for: str = "0s"
     on_no_data: Literal["keep", "open", "resolve"] = "keep"
     settle: str | UnsetType = UNSET
     stable_for: str | UnsetType = UNSET
     samples: Annotated[int, Meta(ge=1, le=SAMPLES_MAX)] | UnsetType = UNSET
     rollback: bool = False
-    demote: _DemoteBody | UnsetType = UNSET
+    demote: DemoteBody | UnsetType = UNSET
     max_attempts: Annotated[int, Meta(ge=1, le=10)] | UnsetType = UNSET
     deadline: str | UnsetType = UNSET
     approval_expires: str | UnsetType = UNSET
@@ -441,21 +441,21 @@ class _Reader:
             self.fail(path, f"Name one tag, such as `{example}`; leave the field out for the usual way.")
         return tag
 
-    def common_cause(self, cause: _CommonCauseBody | UnsetType) -> CommonCause | None:
+    def common_cause(self, cause: CommonCauseBody | UnsetType) -> CommonCause | None:
         if cause is UNSET:
             return None
         least, most = timedelta(seconds=1), timedelta(hours=1)
         within = self.optional("common_cause.within", cause.within, least=least, most=most)
         return CommonCause(percent=cause.percent, within=within)
 
-    def blast_radius(self, said: _BlastRadiusBody | UnsetType) -> BlastRadius | None:
+    def blast_radius(self, said: BlastRadiusBody | UnsetType) -> BlastRadius | None:
         if said is UNSET:
             return None
         least, most = timedelta(seconds=1), timedelta(days=1)
         within = self.optional("blast_radius.within", said.within, least=least, most=most)
         return BlastRadius(percent=said.percent, within=within)
 
-    def flapping(self, said: _FlappingBody | UnsetType) -> Flapping | None:
+    def flapping(self, said: FlappingBody | UnsetType) -> Flapping | None:
         if said is UNSET:
             return None
         if said.low >= said.high:
@@ -494,7 +494,7 @@ class _Reader:
         )
         return (first, *rest)
 
-    def proof(self, place: str, step: _StepBody) -> Proof:
+    def proof(self, place: str, step: StepBody) -> Proof:
         least, most = timedelta(0), timedelta(hours=1)
         return Proof(
             settle=self.optional(f"{place}.settle", step.settle, least=least, most=most),
@@ -502,14 +502,14 @@ class _Reader:
             samples=None if step.samples is UNSET else step.samples,
         )
 
-    def demote(self, said: _DemoteBody | UnsetType) -> Demote | None:
+    def demote(self, said: DemoteBody | UnsetType) -> Demote | None:
         if said is UNSET:
             return None
         if said.bad > said.of:
             self.fail("demote.bad", f"At most all of the last {said.of} can be bad; `of` is less than `bad`.")
         return Demote(bad=said.bad, of=said.of)
 
-    def rate(self, rate: _RateBody | UnsetType) -> Rate | None:
+    def rate(self, rate: RateBody | UnsetType) -> Rate | None:
         if rate is UNSET:
             return None
         per = self.duration("rate.per", rate.per, least=timedelta(seconds=1), most=timedelta(days=1))

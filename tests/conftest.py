@@ -21,6 +21,8 @@ from django.conf import settings
 
 from tests.servers import network, postgres, stack, valkey
 
+pytest_plugins = ["tests.promised"]
+
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = os.environ.get("VIGIL_TEST_DATABASE", "sqlite")
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")

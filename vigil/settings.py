@@ -175,7 +175,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "PREPROCESSING_HOOKS": ["vigil.http.schema.canonical_paths"],
-    "POSTPROCESSING_HOOKS": ["vigil.http.schema.with_errors"],
+    "POSTPROCESSING_HOOKS": ["vigil.http.schema.whole", "vigil.health.document.with_probes"],
     "COMPONENT_SPLIT_REQUEST": True,
 }
 VIGIL_BODY_MAX_BYTES = whole("VIGIL_BODY_MAX_BYTES", default=1_048_576, least=1024)

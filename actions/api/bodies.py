@@ -54,37 +54,13 @@ class TaskResultBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resource: ShortText
     action: ShortText
     remediator_id: ShortText
-    timestamp: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """Unix seconds."""
+    timestamp: Annotated[int, msgspec.Meta(ge=0, description="Unix seconds.")] = 0
     namespace: ShortText | None = None
-    duration: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """Milliseconds."""
+    duration: Annotated[int, msgspec.Meta(ge=0, description="Milliseconds.")] = 0
     error_message: str | None = None
     details: dict[str, object] | None = None
     remediator_version: ShortText | None = None
     retry_attempts: Annotated[int, msgspec.Meta(ge=0)] | None = None
-
-
-TASK_RESULT_SCHEMA: dict[str, object] = {
-    "title": "TaskResult",
-    "type": "object",
-    "required": ["task_id", "status", "resource", "action", "remediator_id"],
-    "additionalProperties": False,
-    "properties": {
-        "task_id": {"type": "string"},
-        "timestamp": {"type": "integer", "description": "Unix seconds."},
-        "status": {"enum": ["success", "failed", "timeout", "partial"]},
-        "resource": {"type": "string", "description": "That of the task."},
-        "namespace": {"type": ["string", "null"]},
-        "action": {"type": "string", "description": "That of the task."},
-        "duration": {"type": "integer", "description": "Milliseconds."},
-        "error_message": {"type": ["string", "null"]},
-        "details": {"type": ["object", "null"]},
-        "remediator_id": {"type": "string", "description": "That of the fetching."},
-        "remediator_version": {"type": ["string", "null"]},
-        "retry_attempts": {"type": ["integer", "null"]},
-    },
-}
 
 
 class ControlBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

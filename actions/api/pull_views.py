@@ -1,14 +1,13 @@
 """Pull mode: what a remediator behind a firewall fetches and reports. Its key has the scope `remediator`."""
 
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from actions import pulling
-from actions.api import bodies, shapes
+from actions.api import answers, bodies, shapes
 from vigil.access import scopes
-from vigil.http import query
+from vigil.http import parameters, query, schema
 from vigil.http.views import ApiView
 
 _PARAMETERS = ("limit", "remediator_id")
@@ -25,10 +24,10 @@ class TasksView(ApiView):
         operation_id="remediator_tasks",
         summary="Fetch tasks: each is handed over once, and is yours to report on from then on",
         parameters=[
-            OpenApiParameter("limit", OpenApiTypes.INT, description=f"1 to {pulling.MOST_TASKS}; 10 when left out."),
-            OpenApiParameter("remediator_id", OpenApiTypes.STR, required=True, description="Who fetches."),
+            parameters.whole("limit", least=1, most=pulling.MOST_TASKS, default=_DEFAULT_LIMIT),
+            parameters.text("remediator_id", "Who fetches.", required=True),
         ],
-        responses={200: OpenApiTypes.OBJECT},
+        responses=schema.answers({200: answers.Tasks}, 409),
     )
     def get(self, request: Request) -> Response:
         query.only(request, _PARAMETERS)
@@ -48,8 +47,8 @@ class ResultsView(ApiView):
     @extend_schema(
         operation_id="remediator_results",
         summary="Report how a fetched task ended",
-        request={"application/json": bodies.TASK_RESULT_SCHEMA},
-        responses={200: OpenApiTypes.OBJECT},
+        request=schema.body(bodies.TaskResultBody),
+        responses=schema.answers({200: answers.Recorded}, 404, 409),
     )
     def post(self, request: Request) -> Response:
         said = self.body(request, bodies.TaskResultBody)

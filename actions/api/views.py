@@ -6,13 +6,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from actions import approvals, brakes, control, dispatch, quarantines, queries, reporting, storms
-from actions.api import bodies, reach, shapes, signed
+from actions.api import answers, bodies, reach, shapes, signed
 from actions.brakes import Brakes
 from actions.models import Action
 from actions.queries import ActionView
@@ -20,24 +19,24 @@ from actions.states import Status
 from vigil.access import bounds, scopes
 from vigil.access.principal import Principal
 from vigil.audit import entries
-from vigil.http import pagination, query
+from vigil.http import pagination, parameters, query, schema
 from vigil.http.views import ApiView
 from vigil.kernel.errors import FieldError, Invalid, NotFound
 
 _PAGE = ("limit", "offset")
 _FILTERS = ("status", "target", "policy", "incident", "since", "until", *_PAGE)
 _STATUSES = tuple(status.value for status in Status)
+_INCIDENT_MAX = 10**12 - 1
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 
-def _parameters(names: tuple[str, ...]) -> list[OpenApiParameter]:
-    return [OpenApiParameter(name, OpenApiTypes.STR) for name in names]
-
-
-def _body(shape: str, **properties: str) -> dict[str, object]:
-    """The OpenAPI description of a small JSON body."""
-    fields = {name: {"type": kind} for name, kind in properties.items()}
-    return {"application/json": {"title": shape, "type": "object", "properties": fields, "additionalProperties": False}}
+_DESCRIBED = [
+    parameters.text("target"),
+    parameters.text("policy"),
+    parameters.whole("incident", "Its id.", least=0, most=_INCIDENT_MAX),
+    *parameters.SPAN,
+    *parameters.PAGE,
+]
 
 
 class ActionsView(ApiView):
@@ -48,8 +47,8 @@ class ActionsView(ApiView):
     @extend_schema(
         operation_id="actions_list",
         summary="List actions",
-        parameters=_parameters(_FILTERS),
-        responses={200: OpenApiTypes.OBJECT},
+        parameters=[parameters.choice("status", _STATUSES), *_DESCRIBED],
+        responses=schema.answers({200: answers.Actions}),
     )
     def get(self, request: Request) -> Response:
         query.only(request, _FILTERS)
@@ -57,9 +56,9 @@ class ActionsView(ApiView):
 
     @extend_schema(
         summary="Order an action by hand",
-        parameters=[OpenApiParameter("Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER)],
-        request=_body("Order", action="string", target="string", params="object", reason="string", severity="string"),
-        responses={201: OpenApiTypes.OBJECT, 200: OpenApiTypes.OBJECT},
+        parameters=[parameters.IDEMPOTENCY_KEY],
+        request=schema.body(bodies.OrderBody),
+        responses=schema.answers({200: answers.Action, 201: answers.Action}, 409),
     )
     def post(self, request: Request) -> Response:
         wish = self.body(request, bodies.OrderBody)
@@ -87,8 +86,8 @@ class ActionsByStatusView(ApiView):
     @extend_schema(
         operation_id="actions_list_of_status",
         summary="List actions of a status",
-        parameters=_parameters(_FILTERS[1:]),
-        responses={200: OpenApiTypes.OBJECT},
+        parameters=[parameters.path("status", _STATUSES), *_DESCRIBED],
+        responses=schema.answers({200: answers.Actions}),
     )
     def get(self, request: Request, status: str) -> Response:
         query.only(request, _FILTERS[1:])
@@ -102,14 +101,14 @@ class OneActionView(ApiView):
 
     required_scopes = {"GET": scopes.READ, "PATCH": scopes.ACTIONS_WRITE}
 
-    @extend_schema(summary="Show an action", responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(summary="Show an action", responses=schema.answers({200: answers.WholeAction}))
     def get(self, request: Request, action_id: str) -> Response:
         return Response(_whole(reach.one(int(action_id), self.caller(request)), at=self.at(request)))
 
     @extend_schema(
         summary="Change an action's notes",
-        request=_body("Notes", notes="string"),
-        responses={200: OpenApiTypes.OBJECT},
+        request=schema.body(bodies.NotesBody),
+        responses=schema.answers({200: answers.Action}),
     )
     def patch(self, request: Request, action_id: str) -> Response:
         return _annotate(self, request, action_id)
@@ -121,7 +120,9 @@ class NotesView(ApiView):
     required_scopes = {"POST": scopes.ACTIONS_WRITE}
 
     @extend_schema(
-        summary="Write notes on an action", request=_body("Notes", notes="string"), responses={200: OpenApiTypes.OBJECT}
+        summary="Write notes on an action",
+        request=schema.body(bodies.NotesBody),
+        responses=schema.answers({200: answers.Action}),
     )
     def post(self, request: Request, action_id: str) -> Response:
         return _annotate(self, request, action_id)
@@ -134,8 +135,8 @@ class CancelView(ApiView):
 
     @extend_schema(
         summary="Cancel an action",
-        request=_body("Reason", reason="string"),
-        responses={200: OpenApiTypes.OBJECT, 202: OpenApiTypes.OBJECT},
+        request=schema.body(bodies.ReasonBody),
+        responses=schema.answers({200: answers.Cancelled, 202: answers.Cancelled}, 409),
     )
     def post(self, request: Request, action_id: str) -> Response:
         caller = self.caller(request)
@@ -155,8 +156,8 @@ class ApproveView(ApiView):
         summary="Approve an action that waits for it",
         description="A suggestion takes `actions:write` or `actions:approve`, everything else `actions:approve`."
         " 409 names the guard that holds it, or says that it is no longer wanted; 403 that somebody else has to do it.",
-        request=_body("Reason", reason="string"),
-        responses={200: OpenApiTypes.OBJECT},
+        request=schema.body(bodies.ReasonBody),
+        responses=schema.answers({200: answers.Judged}, 409),
     )
     def post(self, request: Request, action_id: str) -> Response:
         return _judge(self, request, action_id, approvals.approve)
@@ -169,8 +170,8 @@ class RejectView(ApiView):
 
     @extend_schema(
         summary="Reject an action that waits for approval",
-        request=_body("Reason", reason="string"),
-        responses={200: OpenApiTypes.OBJECT},
+        request=schema.body(bodies.ReasonBody),
+        responses=schema.answers({200: answers.Judged}, 409),
     )
     def post(self, request: Request, action_id: str) -> Response:
         return _judge(self, request, action_id, approvals.reject)
@@ -182,7 +183,9 @@ class RetryView(ApiView):
     required_scopes = {"POST": scopes.ACTIONS_WRITE}
 
     @extend_schema(
-        summary="Retry an action", request=_body("Reason", reason="string"), responses={201: OpenApiTypes.OBJECT}
+        summary="Retry an action",
+        request=schema.body(bodies.ReasonBody),
+        responses=schema.answers({200: answers.Action, 201: answers.Action}, 409),
     )
     def post(self, request: Request, action_id: str) -> Response:
         caller = self.caller(request)
@@ -201,16 +204,8 @@ class ResultView(ApiView):
 
     @extend_schema(
         summary="Report how an accepted action ended (signed by its remediator)",
-        request=_body(
-            "Result",
-            key="string",
-            status="string",
-            message="string",
-            details="object",
-            run_id="string",
-            action_id="integer",
-        ),
-        responses={200: OpenApiTypes.OBJECT},
+        request=schema.body(bodies.ResultBody),
+        responses=schema.answers({200: answers.Action}, 409),
     )
     def post(self, request: Request, action_id: str) -> Response:
         said = self.body(request, bodies.ResultBody)
@@ -231,14 +226,14 @@ class ControlView(ApiView):
 
     required_scopes = {"GET": scopes.READ, "PUT": scopes.CONTROL}
 
-    @extend_schema(summary="Show the control switch", responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(summary="Show the control switch", responses=schema.answers({200: answers.Control}))
     def get(self, request: Request) -> Response:
         return Response(shapes.control(control.state()))
 
     @extend_schema(
         summary="Set the control switch",
-        request=_body("Control", mode="string", reason="string"),
-        responses={200: OpenApiTypes.OBJECT},
+        request=schema.body(bodies.ControlBody),
+        responses=schema.answers({200: answers.Control}),
     )
     def put(self, request: Request) -> Response:
         wish = self.body(request, bodies.ControlBody)
@@ -255,7 +250,7 @@ class GuardsView(ApiView):
     @extend_schema(
         operation_id="guards_read",
         summary="Show storms, targets in quarantine, and circuits that are not closed",
-        responses={200: OpenApiTypes.OBJECT},
+        responses=schema.answers({200: answers.Guards}),
     )
     def get(self, request: Request) -> Response:
         return Response(shapes.brakes(_seen(brakes.standing(), self.caller(request))))
@@ -268,8 +263,8 @@ class ResetView(ApiView):
 
     @extend_schema(
         summary="Reset a storm brake",
-        request=_body("Reset", scope="string", reason="string"),
-        responses={200: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT},
+        request=schema.body(bodies.ResetBody),
+        responses=schema.answers({200: answers.Guards}, 409),
     )
     def post(self, request: Request) -> Response:
         wish = self.body(request, bodies.ResetBody)
@@ -285,8 +280,8 @@ class LiftView(ApiView):
 
     @extend_schema(
         summary="Lift a quarantine",
-        request=_body("Lift", target="string", reason="string"),
-        responses={200: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT},
+        request=schema.body(bodies.LiftBody),
+        responses=schema.answers({200: answers.Guards}, 409),
     )
     def post(self, request: Request) -> Response:
         wish = self.body(request, bodies.LiftBody)
@@ -301,7 +296,7 @@ class ActionTypesView(ApiView):
 
     required_scopes = {"GET": scopes.READ}
 
-    @extend_schema(summary="List action types", responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(summary="List action types", responses=schema.answers({200: answers.ActionTypes}))
     def get(self, request: Request) -> Response:
         kinds = [shapes.action_type(kind) for kind in queries.kinds()]
         return Response({"count": len(kinds), "action_types": kinds})
@@ -312,7 +307,7 @@ class QueueStatsView(ApiView):
 
     required_scopes = {"GET": scopes.READ}
 
-    @extend_schema(summary="Show queue statistics", responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(summary="Show queue statistics", responses=schema.answers({200: answers.QueueStats}))
     def get(self, request: Request) -> Response:
         seen = reach.rows(queries.filtered(), self.caller(request))
         return Response(queries.queue_stats(self.at(request), seen=seen))
@@ -331,7 +326,7 @@ def _list(view: ApiView, request: Request, *, status: str) -> Response:
 
 
 def _filtered(request: Request, *, status: str) -> QuerySet[Action]:
-    incident = query.whole(request, "incident", default=0, least=0, most=10**12 - 1)
+    incident = query.whole(request, "incident", default=0, least=0, most=_INCIDENT_MAX)
     return queries.filtered(
         status=status or None,
         target=query.text(request, "target") or None,

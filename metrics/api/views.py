@@ -4,17 +4,17 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from metrics import ranges
+from metrics.api import answers
 from metrics.formats import text
 from metrics.models import Series
 from vigil.access import bounds, scopes
 from vigil.access.principal import Principal
-from vigil.http import pagination, query
+from vigil.http import pagination, parameters, query, schema
 from vigil.http.views import ApiView
 from vigil.kernel.errors import FieldError, Invalid
 
@@ -24,6 +24,12 @@ _HOUR = timedelta(hours=1)
 _FIRST = datetime(1970, 1, 2, tzinfo=UTC)
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _STEP_MOST = timedelta(days=366)
+_STEP_TEXT = re.compile(r"([0-9]{1,6})([smhd])")
+_STEP = OpenApiParameter(
+    "step",
+    {"type": "string", "pattern": f"^{_STEP_TEXT.pattern}$"},
+    description="Such as 30s, 5m, 2h or 1d; one that gives about 300 points if left out.",
+)
 
 
 class SeriesView(ApiView):
@@ -34,8 +40,8 @@ class SeriesView(ApiView):
     @extend_schema(
         operation_id="metrics_list",
         summary="List series",
-        parameters=[OpenApiParameter(name, OpenApiTypes.STR) for name in _LIST],
-        responses={200: OpenApiTypes.OBJECT},
+        parameters=[parameters.text("name"), parameters.text("target"), *parameters.PAGE],
+        responses=schema.answers({200: answers.AllSeries}),
     )
     def get(self, request: Request) -> Response:
         query.only(request, _LIST)
@@ -50,8 +56,15 @@ class RangeView(ApiView):
 
     @extend_schema(
         summary="Query a metric over time",
-        parameters=[OpenApiParameter(name, OpenApiTypes.STR, required=name == "metric") for name in _RANGE],
-        responses={200: OpenApiTypes.OBJECT},
+        parameters=[
+            parameters.text("metric", "Its name.", required=True),
+            parameters.text("target"),
+            parameters.moment("since", "An hour before `until` if left out."),
+            parameters.moment("until", "Now if left out."),
+            _STEP,
+            parameters.choice("aggregate", ranges.AGGREGATES, default="avg"),
+        ],
+        responses=schema.answers({200: answers.MetricRange}),
     )
     def get(self, request: Request) -> Response:
         query.only(request, _RANGE)
@@ -114,7 +127,7 @@ def _step(request: Request) -> timedelta | None:
     wanted = query.text(request, "step")
     if wanted == "":
         return None
-    match = re.fullmatch(r"([0-9]{1,6})([smhd])", wanted)
+    match = _STEP_TEXT.fullmatch(wanted)
     step = timedelta(seconds=int(match[1]) * _UNITS[match[2]]) if match else timedelta(0)
     if not timedelta(0) < step <= _STEP_MOST:
         raise _invalid("step", "must be a duration such as 30s, 5m, 2h or 1d, at most 366d")

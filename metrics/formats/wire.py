@@ -26,13 +26,15 @@ class Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     payload: dict[str, object] | UnsetType = UNSET
 
 
-class _Wrapper(msgspec.Struct, forbid_unknown_fields=True):
+class Wrapper(msgspec.Struct, forbid_unknown_fields=True):
+    """Many of them, wrapped up."""
+
     metrics: list[Line]
 
 
 _one = msgspec.json.Decoder(Line)
 _many = msgspec.json.Decoder(list[Line])
-_wrapped = msgspec.json.Decoder(_Wrapper)
+_wrapped = msgspec.json.Decoder(Wrapper)
 _NOT_STRAIGHT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 

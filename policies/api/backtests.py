@@ -4,18 +4,18 @@ from datetime import timedelta
 from typing import Annotated
 
 import msgspec
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from policies import backtest
-from policies.api import shapes
+from policies.api import answers, shapes
 from policies.backtest import Replayed, Report
 from policies.engine import sentences
 from policies.engine import targets as patterns
 from policies.engine.rehearsal.stage import Deed, Stop
 from vigil.access import scopes
+from vigil.http import schema
 from vigil.http.views import ApiView
 
 PATIENCE = timedelta(seconds=4)
@@ -27,7 +27,7 @@ SHOWN_MAX = 500
 type Json = dict[str, object]
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BacktestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What POST /policies/{name}/backtest takes."""
 
     since: Annotated[str, msgspec.Meta(max_length=40)] = "24h"
@@ -46,8 +46,8 @@ class BacktestView(ApiView):
     @extend_schema(
         summary="Replay a policy over stored history, or an edit of it that is not saved: incidents, actions,"
         " and what each guard would have stopped; nothing is stored or ordered",
-        request=OpenApiTypes.OBJECT,
-        responses={200: OpenApiTypes.OBJECT, 404: OpenApiTypes.OBJECT, 422: OpenApiTypes.OBJECT},
+        request=schema.body(BacktestBody),
+        responses=schema.answers({200: answers.Backtest}),
         examples=[
             OpenApiExample(
                 "a lower threshold over the last day",
@@ -57,7 +57,7 @@ class BacktestView(ApiView):
         ],
     )
     def post(self, request: Request, name: str) -> Response:
-        wanted, now, allowed = self.body(request, Wanted), self.at(request), self.caller(request).targets
+        wanted, now, allowed = self.body(request, BacktestBody), self.at(request), self.caller(request).targets
         since, until = backtest.stretch(since=wanted.since, until=wanted.until, now=now)
         found = backtest.run(
             name=name,

@@ -2,13 +2,15 @@
 
 from datetime import timedelta
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from policies import rehearse
+from policies.api import answers
+from policies.api.written import TestFileBody
 from vigil.access import scopes
+from vigil.http import schema
 from vigil.http.views import ApiView
 
 PATIENCE = timedelta(seconds=5)
@@ -45,8 +47,8 @@ class CheckView(ApiView):
 
     @extend_schema(
         summary="Run policy tests: series in, incidents and actions expected at times; nothing is stored or ordered",
-        request=OpenApiTypes.OBJECT,
-        responses={200: OpenApiTypes.OBJECT, 422: OpenApiTypes.OBJECT},
+        request=schema.body(TestFileBody),
+        responses=schema.answers({200: answers.TestReport}),
         examples=[_EXAMPLE],
     )
     def post(self, request: Request) -> Response:

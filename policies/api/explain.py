@@ -1,15 +1,14 @@
 """Why Vigil acts, or does not."""
 
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from actions import queries
 from policies import explaining
-from policies.api import explanations
+from policies.api import answers, explanations
 from vigil.access import bounds, scopes
-from vigil.http import query
+from vigil.http import parameters, query, schema
 from vigil.http.views import ApiView
 from vigil.kernel.errors import FieldError, Invalid, NotFound
 
@@ -23,13 +22,11 @@ class ExplainView(ApiView):
         operation_id="explain",
         summary="Why a policy acts on a target, or does not: each comparison with its samples, each gate, a paragraph",
         parameters=[
-            OpenApiParameter("policy", OpenApiTypes.STR, required=True),
-            OpenApiParameter("target", OpenApiTypes.STR, required=True),
-            OpenApiParameter(
-                "at", OpenApiTypes.STR, description="RFC 3339 with a zone, or epoch seconds; now if left out"
-            ),
+            parameters.text("policy", required=True),
+            parameters.text("target", required=True),
+            parameters.moment("at", "Now if left out."),
         ],
-        responses={200: OpenApiTypes.OBJECT},
+        responses=schema.answers({200: answers.Explanation}, 404, 409),
     )
     def get(self, request: Request) -> Response:
         query.only(request, {"policy", "target", "at"})
@@ -50,7 +47,7 @@ class ExplainActionView(ApiView):
     @extend_schema(
         operation_id="actions_explain",
         summary="Why an action was ordered, with the samples that were seen, its attempts and what became of it",
-        responses={200: OpenApiTypes.OBJECT},
+        responses=schema.answers({200: answers.ActionExplanation}, 409),
     )
     def get(self, request: Request, action_id: str) -> Response:
         known = queries.get(int(action_id))

@@ -4,22 +4,23 @@ from typing import Annotated
 
 import msgspec
 from django.db.models import Q
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from policies import oscillation
-from policies.api import shapes
+from policies.api import answers, shapes
 from policies.models import Freeze
 from vigil.access import bounds, scopes
-from vigil.http import pagination, query
+from vigil.http import pagination, parameters, query, schema
 from vigil.http.views import ApiView
 from vigil.kernel.database import database_now
 from vigil.kernel.errors import NotFound
 
+_STATES = ("live", "expired")
 
-class Note(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class LiftNote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The optional body of a lift."""
 
     note: Annotated[str, msgspec.Meta(max_length=500)] = ""
@@ -34,18 +35,17 @@ class FreezesView(ApiView):
         operation_id="freezes_list",
         summary="Freezes, newest first: policies that undid each other's work on a target, and so act there no more",
         parameters=[
-            OpenApiParameter("state", OpenApiTypes.STR, description="live or expired; all without it."),
-            OpenApiParameter("target", OpenApiTypes.STR),
-            OpenApiParameter("limit", OpenApiTypes.INT),
-            OpenApiParameter("offset", OpenApiTypes.INT),
+            parameters.choice("state", _STATES, "All without it."),
+            parameters.text("target"),
+            *parameters.PAGE,
         ],
-        responses={200: OpenApiTypes.OBJECT},
+        responses=schema.answers({200: answers.Freezes}),
     )
     def get(self, request: Request) -> Response:
         query.only(request, {"state", "target", "limit", "offset"})
         rows = Freeze.objects.filter(bounds.among(self.caller(request).targets))
         live = Q(lifted_at=None, until__gt=database_now())
-        if state := query.choice(request, "state", {"live", "expired"}):
+        if state := query.choice(request, "state", _STATES):
             rows = rows.filter(live if state == "live" else ~live)
         if target := query.text(request, "target"):
             rows = rows.filter(target=target)
@@ -60,14 +60,14 @@ class LiftView(ApiView):
 
     @extend_schema(
         summary="Lift a freeze: its policies may act on the target again",
-        request=OpenApiTypes.OBJECT,
-        responses={200: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT},
+        request=schema.body(LiftNote),
+        responses=schema.answers({200: answers.Freeze}, 409),
         examples=[OpenApiExample("why", value={"note": "low-cpu now ends below 20 %."}, request_only=True)],
     )
     def post(self, request: Request, freeze_id: str) -> Response:
         caller = self.caller(request)
         if not bounds.covers(caller.targets, oscillation.get(int(freeze_id)).target):
             raise NotFound(f"There is no freeze {freeze_id}.")
-        note = self.body(request, Note).note if self.raw_body(request).strip() else ""
+        note = self.body(request, LiftNote).note if self.raw_body(request).strip() else ""
         lifted = oscillation.lift(freeze_id=int(freeze_id), actor=caller.actor, note=note, at=self.at(request))
         return Response(shapes.freeze(lifted))

@@ -4,24 +4,22 @@ from typing import Annotated
 
 import msgspec
 from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from actions import queries
 from policies import explaining, flaps, incidents, story
-from policies.api import explanations, shapes
+from policies.api import answers, explanations, shapes
 from policies.models import Incident, IncidentStatus, Resolution, Severity
 from policies.muting import kept
 from vigil.access import bounds, scopes
 from vigil.access.principal import Principal
-from vigil.http import pagination, query
+from vigil.http import pagination, parameters, query, schema
 from vigil.http.views import ApiView
 from vigil.kernel.errors import NotFound
 
 _FILTERS = ("status", "policy", "target", "severity", "resolution", "since", "until")
-_NOTE = OpenApiTypes.OBJECT
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,8 +36,16 @@ class IncidentsView(ApiView):
     @extend_schema(
         operation_id="incidents_list",
         summary="Incidents, newest first",
-        parameters=[OpenApiParameter(name, OpenApiTypes.STR) for name in (*_FILTERS, "limit", "offset")],
-        responses={200: OpenApiTypes.OBJECT},
+        parameters=[
+            parameters.choice("status", IncidentStatus.values),
+            parameters.text("policy"),
+            parameters.text("target"),
+            parameters.choice("severity", Severity.values),
+            parameters.choice("resolution", Resolution.values, "Why it ended; all but `brief` without it."),
+            *parameters.SPAN,
+            *parameters.PAGE,
+        ],
+        responses=schema.answers({200: answers.Incidents}),
     )
     def get(self, request: Request) -> Response:
         query.only(request, {*_FILTERS, "limit", "offset"})
@@ -64,7 +70,7 @@ class IncidentView(ApiView):
 
     required_scopes = {"GET": scopes.READ}
 
-    @extend_schema(summary="One incident with its timeline", responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(summary="One incident with its timeline", responses=schema.answers({200: answers.WholeIncident}))
     def get(self, request: Request, incident_id: str) -> Response:
         known = _visible(incident_id, self.caller(request))
         return Response(shapes.whole_incident(story.of(known, at=self.at(request))))
@@ -77,8 +83,8 @@ class AcknowledgeView(ApiView):
 
     @extend_schema(
         summary="Acknowledge an incident: it is silenced until it is over",
-        request=_NOTE,
-        responses={200: OpenApiTypes.OBJECT},
+        request=schema.body(Note),
+        responses=schema.answers({200: answers.Incident}, 409),
     )
     def post(self, request: Request, incident_id: str) -> Response:
         known = _visible(incident_id, self.caller(request))
@@ -97,8 +103,8 @@ class ResolveView(ApiView):
 
     @extend_schema(
         summary="Resolve an incident by hand; what it had ordered but not begun is cancelled",
-        request=_NOTE,
-        responses={200: OpenApiTypes.OBJECT},
+        request=schema.body(Note),
+        responses=schema.answers({200: answers.Incident}, 409),
     )
     def post(self, request: Request, incident_id: str) -> Response:
         known = _visible(incident_id, self.caller(request))
@@ -116,7 +122,7 @@ class ExplainView(ApiView):
 
     @extend_schema(
         summary="The story of an incident in plain text, and why Vigil acts on it or does not",
-        responses={200: OpenApiTypes.OBJECT},
+        responses=schema.answers({200: answers.IncidentExplanation}, 409),
     )
     def get(self, request: Request, incident_id: str) -> Response:
         known, now = _visible(incident_id, self.caller(request)), self.at(request)

@@ -5,21 +5,22 @@ from datetime import datetime, timedelta
 import msgspec
 from django.conf import settings
 from django.http import HttpResponse
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 
 from metrics import ingest
-from metrics.formats import native
+from metrics.formats import native, wire
 from metrics.formats.reading import Decoded
 from policies import intake
-from policies.api import shapes, taking
+from policies.api import answers, shapes, taking
 from policies.intake import Accepted
 from vigil.access import scopes
 from vigil.access.principal import Principal
-from vigil.http import query, views
+from vigil.http import parameters, query, schema, views
 from vigil.http.views import ApiView
 from vigil.kernel.errors import summary
+
+_YES_OR_NO = ("true", "false")
 
 
 class IngestView(ApiView):
@@ -30,12 +31,13 @@ class IngestView(ApiView):
 
     @extend_schema(
         summary="Store metrics or events and evaluate policies at once",
-        request={"application/json": OpenApiTypes.OBJECT, "application/x-ndjson": OpenApiTypes.STR},
+        request=schema.body(wire.Line, list[wire.Line], wire.Wrapper)
+        | {"application/x-ndjson": {"type": "string", "description": "A `Line` of JSON for each reading."}},
         parameters=[
-            OpenApiParameter("atomic", OpenApiTypes.BOOL, description="All or nothing."),
-            OpenApiParameter("Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER),
+            parameters.choice("atomic", _YES_OR_NO, "All or nothing.", default="false"),
+            parameters.IDEMPOTENCY_KEY,
         ],
-        responses={201: OpenApiTypes.OBJECT, 422: OpenApiTypes.OBJECT},
+        responses=schema.answers({201: (answers.Stored, answers.BatchStored)}, 409),
         examples=[
             OpenApiExample(
                 "one metric",
@@ -47,7 +49,7 @@ class IngestView(ApiView):
     def post(self, request: Request) -> HttpResponse:
         at, caller = self.at(request), self.caller(request)
         query.only(request, {"atomic"})
-        atomic = query.choice(request, "atomic", {"true", "false"}, default="false") == "true"
+        atomic = query.choice(request, "atomic", _YES_OR_NO, default="false") == "true"
         views.refuse_encoding(request)
         body = self.raw_body(request)
         receipt = taking.receipt(request, body, caller)

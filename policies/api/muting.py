@@ -4,19 +4,18 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from django.db.models import Model, Q, QuerySet
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from policies.api import shapes
+from policies.api import answers, shapes, written
 from policies.engine import muting, targets
 from policies.models import CommonCause, Incident, InhibitionRule, MaintenanceWindow, Silence
 from policies.muting import bodies, common_causes, inhibitions, kept, maintenance, reach, silences
 from policies.muting.bodies import Json, SilenceDraft
 from vigil.access import scopes
 from vigil.access.principal import Principal
-from vigil.http import pagination, query
+from vigil.http import pagination, parameters, query, schema
 from vigil.http.views import ApiView
 from vigil.kernel.errors import NotFound, VigilError
 
@@ -27,14 +26,10 @@ _WRITING = {
     "DELETE": scopes.ACTIONS_WRITE,
 }
 _MAKING = {"GET": scopes.READ, "POST": scopes.ACTIONS_WRITE}
-_SHOWN = {200: OpenApiTypes.OBJECT}
-_MADE = {201: OpenApiTypes.OBJECT, 422: OpenApiTypes.OBJECT}
-_CHANGED = {200: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT, 422: OpenApiTypes.OBJECT}
-_ENDED = {200: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT}
+_STATES = ("live", "expired")
 _LISTED = [
-    OpenApiParameter("state", OpenApiTypes.STR, description="live (pending or active) or expired; all without it."),
-    OpenApiParameter("limit", OpenApiTypes.INT),
-    OpenApiParameter("offset", OpenApiTypes.INT),
+    parameters.choice("state", _STATES, "live (pending or active) or expired; all without it."),
+    *parameters.PAGE,
 ]
 _SILENCE = OpenApiExample(
     "two hours of a deploy",
@@ -67,13 +62,23 @@ class SilencesView(ApiView):
 
     required_scopes = _MAKING
 
-    @extend_schema(operation_id="silences_list", summary="Silences, newest first", parameters=_LISTED, responses=_SHOWN)
+    @extend_schema(
+        operation_id="silences_list",
+        summary="Silences, newest first",
+        parameters=_LISTED,
+        responses=schema.answers({200: answers.Silences}),
+    )
     def get(self, request: Request) -> Response:
         rows = _listed(request, Silence.objects.order_by("-id"), self.at(request))
         page = pagination.page(request, _theirs(rows, self.caller(request)))
         return Response({**page.head(), "silences": [silence(row, at=self.at(request)) for row in page.rows]})
 
-    @extend_schema(summary="Silence incidents", request=OpenApiTypes.OBJECT, responses=_MADE, examples=[_SILENCE])
+    @extend_schema(
+        summary="Silence incidents",
+        request=schema.body(written.SilenceBody),
+        responses=schema.answers({201: answers.Silence}),
+        examples=[_SILENCE],
+    )
     def post(self, request: Request) -> Response:
         raw, at, caller = self.body(request, dict[str, object]), self.at(request), self.caller(request)
         if caller.targets:
@@ -86,11 +91,15 @@ class SilenceView(ApiView):
 
     required_scopes = _WRITING
 
-    @extend_schema(summary="Read a silence", responses=_SHOWN)
+    @extend_schema(summary="Read a silence", responses=schema.answers({200: answers.Silence}))
     def get(self, request: Request, silence_id: str) -> Response:
         return Response(silence(_silence(silence_id, self.caller(request)), at=self.at(request)))
 
-    @extend_schema(summary="Change a silence with a partial body", request=OpenApiTypes.OBJECT, responses=_CHANGED)
+    @extend_schema(
+        summary="Change a silence with a partial body",
+        request=schema.body(written.SilenceChange),
+        responses=schema.answers({200: answers.Silence}, 409),
+    )
     def put(self, request: Request, silence_id: str) -> Response:
         at, caller = self.at(request), self.caller(request)
         known, change = _silence(silence_id, caller), self.body(request, dict[str, object])
@@ -99,11 +108,17 @@ class SilenceView(ApiView):
             _speak_for(caller, _targets_of_silence(bodies.silence(whole, at=at)))
         return Response(silence(silences.update(silence_id=known.pk, change=change, actor=caller.actor, at=at), at=at))
 
-    @extend_schema(summary="Change a silence with a partial body", request=OpenApiTypes.OBJECT, responses=_CHANGED)
+    @extend_schema(
+        summary="Change a silence with a partial body",
+        request=schema.body(written.SilenceChange),
+        responses=schema.answers({200: answers.Silence}, 409),
+    )
     def patch(self, request: Request, silence_id: str) -> Response:
         return self.put(request, silence_id)
 
-    @extend_schema(summary="End a silence now; it stays in the history", responses=_ENDED)
+    @extend_schema(
+        summary="End a silence now; it stays in the history", responses=schema.answers({200: answers.Silence}, 409)
+    )
     def delete(self, request: Request, silence_id: str) -> Response:
         at, caller = self.at(request), self.caller(request)
         known = _silence(silence_id, caller)
@@ -117,8 +132,8 @@ class SilencePreviewView(ApiView):
 
     @extend_schema(
         summary="What these matchers would mute now; nothing is stored",
-        request=OpenApiTypes.OBJECT,
-        responses=_SHOWN,
+        request=schema.body(written.MatchersBody),
+        responses=schema.answers({200: answers.Reach}),
         examples=[OpenApiExample("matchers", value={"matchers": ["target = web-*"]}, request_only=True)],
     )
     def post(self, request: Request) -> Response:
@@ -138,7 +153,7 @@ class MaintenancesView(ApiView):
         operation_id="maintenance_list",
         summary="Maintenance windows, newest first",
         parameters=_LISTED,
-        responses=_SHOWN,
+        responses=schema.answers({200: answers.MaintenanceWindows}),
     )
     def get(self, request: Request) -> Response:
         rows = _listed(request, MaintenanceWindow.objects.order_by("-id"), self.at(request))
@@ -147,8 +162,8 @@ class MaintenancesView(ApiView):
 
     @extend_schema(
         summary="Announce maintenance: Vigil does not act in it",
-        request=OpenApiTypes.OBJECT,
-        responses=_MADE,
+        request=schema.body(written.MaintenanceBody),
+        responses=schema.answers({201: answers.Maintenance}),
         examples=[_WINDOW],
     )
     def post(self, request: Request) -> Response:
@@ -162,12 +177,14 @@ class MaintenanceView(ApiView):
 
     required_scopes = _WRITING
 
-    @extend_schema(summary="Read a maintenance window", responses=_SHOWN)
+    @extend_schema(summary="Read a maintenance window", responses=schema.answers({200: answers.Maintenance}))
     def get(self, request: Request, window_id: str) -> Response:
         return Response(window(_window(window_id, self.caller(request)), at=self.at(request)))
 
     @extend_schema(
-        summary="Change a maintenance window with a partial body", request=OpenApiTypes.OBJECT, responses=_CHANGED
+        summary="Change a maintenance window with a partial body",
+        request=schema.body(written.MaintenanceChange),
+        responses=schema.answers({200: answers.Maintenance}, 409),
     )
     def put(self, request: Request, window_id: str) -> Response:
         at, caller = self.at(request), self.caller(request)
@@ -176,12 +193,17 @@ class MaintenanceView(ApiView):
         return Response(window(maintenance.update(window_id=known.pk, change=change, actor=caller.actor, at=at), at=at))
 
     @extend_schema(
-        summary="Change a maintenance window with a partial body", request=OpenApiTypes.OBJECT, responses=_CHANGED
+        summary="Change a maintenance window with a partial body",
+        request=schema.body(written.MaintenanceChange),
+        responses=schema.answers({200: answers.Maintenance}, 409),
     )
     def patch(self, request: Request, window_id: str) -> Response:
         return self.put(request, window_id)
 
-    @extend_schema(summary="End a maintenance window now; conditions are judged afresh", responses=_ENDED)
+    @extend_schema(
+        summary="End a maintenance window now; conditions are judged afresh",
+        responses=schema.answers({200: answers.Maintenance}, 409),
+    )
     def delete(self, request: Request, window_id: str) -> Response:
         at, caller = self.at(request), self.caller(request)
         known = _window(window_id, caller)
@@ -195,8 +217,8 @@ class MaintenancePreviewView(ApiView):
 
     @extend_schema(
         summary="What maintenance of these targets would mute now; nothing is stored",
-        request=OpenApiTypes.OBJECT,
-        responses=_SHOWN,
+        request=schema.body(written.TargetBody),
+        responses=schema.answers({200: answers.Reach}),
         examples=[OpenApiExample("targets", value={"target": "web-*"}, request_only=True)],
     )
     def post(self, request: Request) -> Response:
@@ -215,8 +237,8 @@ class InhibitionsView(ApiView):
     @extend_schema(
         operation_id="inhibitions_list",
         summary="Inhibition rules in force, by name",
-        parameters=_LISTED[1:],
-        responses=_SHOWN,
+        parameters=[*parameters.PAGE],
+        responses=schema.answers({200: answers.Inhibitions}),
     )
     def get(self, request: Request) -> Response:
         query.only(request, {"limit", "offset"})
@@ -225,8 +247,8 @@ class InhibitionsView(ApiView):
 
     @extend_schema(
         summary="Hold incidents while others are open",
-        request=OpenApiTypes.OBJECT,
-        responses=_MADE | {409: OpenApiTypes.OBJECT},
+        request=schema.body(written.InhibitionBody),
+        responses=schema.answers({201: answers.Inhibition}, 409),
         examples=[_RULE],
     )
     def post(self, request: Request) -> Response:
@@ -241,12 +263,14 @@ class InhibitionView(ApiView):
 
     required_scopes = _WRITING
 
-    @extend_schema(summary="Read an inhibition rule", responses=_SHOWN)
+    @extend_schema(summary="Read an inhibition rule", responses=schema.answers({200: answers.Inhibition}))
     def get(self, request: Request, rule_id: str) -> Response:
         return Response(inhibition(inhibitions.get(int(rule_id))))
 
     @extend_schema(
-        summary="Change an inhibition rule with a partial body", request=OpenApiTypes.OBJECT, responses=_CHANGED
+        summary="Change an inhibition rule with a partial body",
+        request=schema.body(written.InhibitionChange),
+        responses=schema.answers({200: answers.Inhibition}, 409),
     )
     def put(self, request: Request, rule_id: str) -> Response:
         caller, change = self.caller(request), self.body(request, dict[str, object])
@@ -255,12 +279,17 @@ class InhibitionView(ApiView):
         return Response(inhibition(changed))
 
     @extend_schema(
-        summary="Change an inhibition rule with a partial body", request=OpenApiTypes.OBJECT, responses=_CHANGED
+        summary="Change an inhibition rule with a partial body",
+        request=schema.body(written.InhibitionChange),
+        responses=schema.answers({200: answers.Inhibition}, 409),
     )
     def patch(self, request: Request, rule_id: str) -> Response:
         return self.put(request, rule_id)
 
-    @extend_schema(summary="Take an inhibition rule out of force; it stays in the history", responses=_ENDED)
+    @extend_schema(
+        summary="Take an inhibition rule out of force; it stays in the history",
+        responses=schema.answers({200: answers.Inhibition}, 409),
+    )
     def delete(self, request: Request, rule_id: str) -> Response:
         caller = self.caller(request)
         _speak_for_all(caller)
@@ -277,12 +306,12 @@ class CommonCausesView(ApiView):
         operation_id="common_causes_list",
         summary="Common causes, newest first: many targets that went bad at once, of which no single one is acted on",
         parameters=_LISTED,
-        responses=_SHOWN,
+        responses=schema.answers({200: answers.CommonCauses}),
     )
     def get(self, request: Request) -> Response:
         query.only(request, {"state", "limit", "offset"})
         rows = CommonCause.objects.select_related("policy").order_by("-id")
-        if state := query.choice(request, "state", {"live", "expired"}):
+        if state := query.choice(request, "state", _STATES):
             rows = rows.filter(ended_at__isnull=state == "live")
         allowed = self.caller(request).targets
         page = pagination.page(request, rows.none() if allowed else rows)
@@ -357,7 +386,7 @@ def _only(raw: Mapping[str, object], field: str) -> Mapping[str, object]:
 def _listed[M: Model](request: Request, rows: QuerySet[M], at: datetime) -> QuerySet[M]:
     query.only(request, {"state", "limit", "offset"})
     over = Q(ended_at__lte=at) | Q(ends_at__lte=at)
-    match query.choice(request, "state", {"live", "expired"}):
+    match query.choice(request, "state", _STATES):
         case "live":
             return rows.exclude(pk__in=rows.filter(over).values("pk"))
         case "expired":

@@ -5,17 +5,16 @@ from typing import Annotated
 
 import msgspec
 from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from actions import queries
 from policies import authoring, conflicts, demotion, preview, runner
-from policies.api import shapes
+from policies.api import answers, shapes, written
 from policies.models import Policy, Severity
 from vigil.access import scopes
-from vigil.http import query
+from vigil.http import parameters, query, schema
 from vigil.http.views import ApiView
 from vigil.kernel.errors import NotFound, VigilError
 
@@ -35,12 +34,12 @@ _EXAMPLE = OpenApiExample(
     },
     request_only=True,
 )
-_IF_MATCH = OpenApiParameter(
-    "If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, description='The version you read, as in "3".'
+_IF_MATCH = parameters.header(
+    "If-Match", {"type": "string", "examples": ['"3"']}, "The version you read, as `ETag` showed it, or `*`."
 )
 
 
-class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SampleBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What POST /policies/evaluate takes."""
 
     metrics: Annotated[dict[str, float], msgspec.Meta(min_length=1, max_length=100)]
@@ -55,7 +54,9 @@ class PoliciesView(ApiView):
     required_scopes = {"GET": scopes.READ, "POST": scopes.POLICIES_WRITE}
 
     @extend_schema(
-        operation_id="policies_list", summary="All policies and settings", responses={200: OpenApiTypes.OBJECT}
+        operation_id="policies_list",
+        summary="All policies and settings",
+        responses=schema.answers({200: answers.Policies}, 422),
     )
     def get(self, request: Request) -> Response:
         query.only(request, set())
@@ -63,8 +64,8 @@ class PoliciesView(ApiView):
 
     @extend_schema(
         summary="Create a policy",
-        request=OpenApiTypes.OBJECT,
-        responses={201: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT, 422: OpenApiTypes.OBJECT},
+        request=schema.body(written.NewPolicy),
+        responses=schema.answers({201: answers.SavedPolicy}, 409),
         examples=[_EXAMPLE],
     )
     def post(self, request: Request) -> Response:
@@ -84,15 +85,15 @@ class PolicyView(ApiView):
         "DELETE": scopes.POLICIES_WRITE,
     }
 
-    @extend_schema(summary="Read a policy", responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(summary="Read a policy", responses=schema.answers({200: answers.Policy}))
     def get(self, request: Request, name: str) -> Response:
         return _shown(authoring.get(name))
 
     @extend_schema(
         summary="Update a policy with a partial body",
-        request=OpenApiTypes.OBJECT,
+        request=schema.body(written.PolicyChange),
         parameters=[_IF_MATCH],
-        responses={200: OpenApiTypes.OBJECT, 412: OpenApiTypes.OBJECT, 422: OpenApiTypes.OBJECT},
+        responses=schema.answers({200: answers.SavedPolicy}, 409, 412),
     )
     def put(self, request: Request, name: str) -> Response:
         authoring.update(
@@ -106,9 +107,9 @@ class PolicyView(ApiView):
 
     @extend_schema(
         summary="Update a policy with a partial body",
-        request=OpenApiTypes.OBJECT,
+        request=schema.body(written.PolicyChange),
         parameters=[_IF_MATCH],
-        responses={200: OpenApiTypes.OBJECT, 412: OpenApiTypes.OBJECT, 422: OpenApiTypes.OBJECT},
+        responses=schema.answers({200: answers.SavedPolicy}, 409, 412),
     )
     def patch(self, request: Request, name: str) -> Response:
         return self.put(request, name)
@@ -116,7 +117,7 @@ class PolicyView(ApiView):
     @extend_schema(
         summary="Remove a policy; its incidents are withdrawn and its history stays",
         parameters=[_IF_MATCH],
-        responses={200: OpenApiTypes.OBJECT},
+        responses=schema.answers({200: answers.PolicyDeleted}, 409, 412),
     )
     def delete(self, request: Request, name: str) -> Response:
         authoring.delete(
@@ -133,7 +134,7 @@ class EnableView(ApiView):
 
     required_scopes = {"PUT": scopes.POLICIES_WRITE}
 
-    @extend_schema(summary="Enable a policy", request=None, responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(summary="Enable a policy", request=None, responses=schema.answers({200: answers.SavedPolicy}, 409))
     def put(self, request: Request, name: str) -> Response:
         authoring.enable(name=name, actor=self.caller(request).actor, at=self.at(request))
         return _saved(authoring.get(name))
@@ -147,14 +148,14 @@ class DisableView(ApiView):
     @extend_schema(
         summary="Disable a policy: its incidents are withdrawn, its pending actions cancelled",
         request=None,
-        responses={200: OpenApiTypes.OBJECT},
+        responses=schema.answers({200: answers.Policy}, 409),
     )
     def put(self, request: Request, name: str) -> Response:
         authoring.disable(name=name, actor=self.caller(request).actor, at=self.at(request))
         return _shown(authoring.get(name))
 
 
-class Note(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PromotionNote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The optional body of a promotion."""
 
     note: Annotated[str, msgspec.Meta(max_length=500)] = ""
@@ -167,13 +168,13 @@ class PromoteView(ApiView):
 
     @extend_schema(
         summary="Promote a demoted policy; the answer shows the actions that had spoken against it",
-        request=OpenApiTypes.OBJECT,
-        responses={200: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT},
+        request=schema.body(PromotionNote),
+        responses=schema.answers({200: answers.PromotedPolicy}, 409),
         examples=[OpenApiExample("why", value={"note": "The restart script was repaired."}, request_only=True)],
     )
     def post(self, request: Request, name: str) -> Response:
         policy = authoring.get(name)
-        note = self.body(request, Note).note if self.raw_body(request).strip() else ""
+        note = self.body(request, PromotionNote).note if self.raw_body(request).strip() else ""
         ended = demotion.promote(policy, actor=self.caller(request).actor, note=note, at=self.at(request))
         response = _shown(authoring.get(name))
         response.data["evidence"] = [shapes.evidence(one) for one in queries.some(ended.evidence)]
@@ -185,7 +186,11 @@ class SeverityView(ApiView):
 
     required_scopes = {"GET": scopes.READ}
 
-    @extend_schema(summary="Policies of one severity", responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(
+        summary="Policies of one severity",
+        parameters=[parameters.path("severity", Severity.values)],
+        responses=schema.answers({200: answers.Policies}),
+    )
     def get(self, request: Request, severity: str) -> Response:
         if severity not in Severity.values:
             raise NotFound(f"There is no severity {severity[:40]!r}; there are {', '.join(Severity.values)}.")
@@ -199,14 +204,14 @@ class EvaluateView(ApiView):
 
     @extend_schema(
         summary="Test policies against sample metrics; nothing is stored or ordered",
-        request=OpenApiTypes.OBJECT,
-        responses={200: OpenApiTypes.OBJECT},
+        request=schema.body(SampleBody),
+        responses=schema.answers({200: answers.Evaluation}, 404),
         examples=[
             OpenApiExample("values", value={"metrics": {"cpu_percent": 95}, "target": "web-01"}, request_only=True)
         ],
     )
     def post(self, request: Request) -> Response:
-        at, sample = self.at(request), self.body(request, Sample)
+        at, sample = self.at(request), self.body(request, SampleBody)
         outlooks = preview.on_sample(
             metrics=sample.metrics,
             target=sample.target,
@@ -235,7 +240,7 @@ class RunnerView(ApiView):
 
     @extend_schema(
         summary="Health of the background policy runner: lag, overruns, and the errors of each policy",
-        responses={200: OpenApiTypes.OBJECT},
+        responses=schema.answers({200: answers.RunnerStatus}),
     )
     def get(self, request: Request) -> Response:
         return Response({"ok": True, "runner": shapes.runner(runner.status(at=self.at(request)))})
@@ -246,7 +251,9 @@ class ReloadView(ApiView):
 
     required_scopes = {"POST": scopes.POLICIES_WRITE}
 
-    @extend_schema(summary="Drop every cached policy book now", request=None, responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(
+        summary="Drop every cached policy book now", request=None, responses=schema.answers({200: answers.Reloaded})
+    )
     def post(self, request: Request) -> Response:
         authoring.reload(actor=self.caller(request).actor, at=self.at(request))
         enabled = Policy.objects.filter(enabled=True).count()

@@ -2,15 +2,15 @@
 
 from django.conf import settings
 from django.http import HttpRequest
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from simulator import runs
-from simulator.api import shapes
+from simulator.api import answers, shapes
 from simulator.api.shapes import StartBody
 from vigil.access.scopes import READ, SIMULATOR
+from vigil.http import schema
 from vigil.http.views import ApiView
 
 EVERYWHERE = frozenset({"", "0.0.0.0", "::", "[::]"})  # noqa: S104  recognised, not bound
@@ -23,8 +23,8 @@ class Start(ApiView):
 
     @extend_schema(
         summary="Start a simulation; every field has a default",
-        request=OpenApiTypes.OBJECT,
-        responses={200: OpenApiTypes.OBJECT},
+        request=schema.body(StartBody),
+        responses=schema.answers({200: answers.SimulatorStarted}, 409),
         examples=[
             OpenApiExample(
                 "chaos",
@@ -57,7 +57,9 @@ class Stop(ApiView):
     required_scopes = {"POST": SIMULATOR}
 
     @extend_schema(
-        summary="Stop the simulation and tell how it went", request=None, responses={200: OpenApiTypes.OBJECT}
+        summary="Stop the simulation and tell how it went",
+        request=None,
+        responses=schema.answers({200: answers.SimulatorStopped}),
     )
     def post(self, request: Request) -> Response:
         standing = runs.stop(actor=self.caller(request).actor, at=self.at(request))
@@ -72,7 +74,8 @@ class Status(ApiView):
     required_scopes = {"GET": READ}
 
     @extend_schema(
-        summary="How the running simulation, or the latest one, stands", responses={200: OpenApiTypes.OBJECT}
+        summary="How the running simulation, or the latest one, stands",
+        responses=schema.answers({200: answers.SimulatorStatus}),
     )
     def get(self, request: Request) -> Response:
         standing = runs.status(at=self.at(request))

@@ -10,6 +10,8 @@ from rest_framework.request import Request
 
 from vigil.http import query
 
+LIMIT_DEFAULT, LIMIT_MAX, OFFSET_MAX = 50, 200, 10**9
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page[T]:
@@ -25,10 +27,12 @@ class Page[T]:
         return {"count": self.count, "next": self.next, "previous": self.previous}
 
 
-def page(request: Request, rows: QuerySet[Any], *, limit_default: int = 50, limit_max: int = 200) -> Page[Any]:
+def page(
+    request: Request, rows: QuerySet[Any], *, limit_default: int = LIMIT_DEFAULT, limit_max: int = LIMIT_MAX
+) -> Page[Any]:
     """The page that `limit` and `offset` ask for; the rows must be ordered."""
     limit = query.whole(request, "limit", default=limit_default, least=1, most=limit_max)
-    offset = query.whole(request, "offset", default=0, least=0, most=10**9)
+    offset = query.whole(request, "offset", default=0, least=0, most=OFFSET_MAX)
     count = rows.count()
     return Page(
         count=count,

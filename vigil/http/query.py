@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from vigil.kernel.errors import FieldError, Invalid
 
 LONGEST_TEXT = 250
-_EPOCH_SECONDS = re.compile(r"[0-9]{1,10}(\.[0-9]{1,9})?")
+EPOCH_SECONDS = re.compile(r"[0-9]{1,10}(\.[0-9]{1,9})?")
 
 
 def only(request: Request, names: Collection[str]) -> None:
@@ -51,7 +51,7 @@ def moment(request: Request, name: str, *, default: datetime | None = None) -> d
     value = text(request, name)
     if value == "":
         return default
-    if _EPOCH_SECONDS.fullmatch(value):
+    if EPOCH_SECONDS.fullmatch(value):
         return datetime.fromtimestamp(float(value), UTC)
     try:
         parsed = parse_datetime(value.replace(" ", "+"))

@@ -3,16 +3,15 @@
 from datetime import datetime
 
 from django.conf import settings
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework.request import Request
 
 from metrics.formats import agent, collectd, telegraf
 from metrics.formats.reading import Decoded
-from policies.api import taking
+from policies.api import answers, taking
 from policies.api.protocols import base
 from policies.api.protocols.base import JSON, ProtocolView
-from vigil.http import query
+from vigil.http import parameters, query, schema
 
 _TAKEN = frozenset({JSON})
 
@@ -20,9 +19,12 @@ _TAKEN = frozenset({JSON})
 @extend_schema_view(
     post=extend_schema(
         summary="Telegraf's JSON",
-        request={JSON: OpenApiTypes.OBJECT},
-        parameters=[OpenApiParameter("precision", OpenApiTypes.STR, description="Of timestamps; s when left out.")],
-        responses={201: OpenApiTypes.OBJECT},
+        request={JSON: schema.foreign("object", "A metric, or `metrics`, as Telegraf writes them.")},
+        parameters=[
+            parameters.choice("precision", telegraf.UNITS, "Of timestamps.", default="s"),
+            parameters.IDEMPOTENCY_KEY,
+        ],
+        responses=schema.answers({201: answers.Taken}, 409),
     )
 )
 class TelegrafView(ProtocolView):
@@ -41,8 +43,9 @@ class TelegrafView(ProtocolView):
 @extend_schema_view(
     post=extend_schema(
         summary="collectd's write_http, as JSON",
-        request={JSON: OpenApiTypes.OBJECT},
-        responses={201: OpenApiTypes.OBJECT},
+        request={JSON: schema.foreign("array", "Value lists, as collectd writes them.")},
+        parameters=[parameters.IDEMPOTENCY_KEY],
+        responses=schema.answers({201: answers.Taken}, 409),
     )
 )
 class CollectdView(ProtocolView):
@@ -58,8 +61,9 @@ class CollectdView(ProtocolView):
 @extend_schema_view(
     post=extend_schema(
         summary="Metrics of one host, in the shape of the earlier agents",
-        request={JSON: OpenApiTypes.OBJECT},
-        responses={201: OpenApiTypes.OBJECT},
+        request={JSON: schema.foreign("object", "A `hostname` and its `metrics`.")},
+        parameters=[parameters.IDEMPOTENCY_KEY],
+        responses=schema.answers({201: answers.Taken}, 409),
         examples=[
             OpenApiExample(
                 "one host",

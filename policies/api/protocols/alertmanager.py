@@ -5,16 +5,16 @@ from datetime import datetime
 import msgspec
 import structlog
 from django.conf import settings
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.request import Request
 
 from metrics.formats import alertmanager
 from metrics.formats.reading import Decoded
-from policies.api import taking
+from policies.api import answers, taking
 from policies.api.protocols import base
 from policies.api.protocols.base import Answer, ProtocolView, summed_up
 from policies.intake import Accepted
+from vigil.http import parameters, schema
 from vigil.telemetry import metrics as telemetry
 
 log = structlog.get_logger(__name__)
@@ -24,8 +24,9 @@ log = structlog.get_logger(__name__)
     post=extend_schema(
         summary="Alertmanager's webhook (version 4), and Grafana's",
         description="An alert is a series alert_firing, 1 or 0, and an event at each of its changes.",
-        request={base.JSON: OpenApiTypes.OBJECT},
-        responses={201: OpenApiTypes.OBJECT},
+        request={base.JSON: schema.foreign("object", "A notification, as Alertmanager sends it.")},
+        parameters=[parameters.IDEMPOTENCY_KEY],
+        responses=schema.answers({201: answers.AlertsTaken}, 409),
     )
 )
 class AlertmanagerView(ProtocolView):

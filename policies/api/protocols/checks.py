@@ -3,15 +3,15 @@
 from datetime import datetime
 
 from django.conf import settings
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework.request import Request
 
 from metrics.formats import checks
 from metrics.formats.reading import Decoded
-from policies.api import taking
+from policies.api import answers, taking
 from policies.api.protocols import base
 from policies.api.protocols.base import ProtocolView
+from vigil.http import parameters, schema
 
 TAKEN = frozenset({checks.JSON, checks.LINES})
 
@@ -19,8 +19,12 @@ TAKEN = frozenset({checks.JSON, checks.LINES})
 @extend_schema_view(
     post=extend_schema(
         summary="Check results of Nagios and Icinga",
-        request={checks.JSON: OpenApiTypes.OBJECT, checks.LINES: OpenApiTypes.STR},
-        responses={201: OpenApiTypes.OBJECT},
+        request={
+            checks.JSON: schema.foreign(["object", "array"], "A result, a list of them, or `checkresults`."),
+            checks.LINES: {"type": "string", "description": "A result on each line, as `send_nsca` takes them."},
+        },
+        parameters=[parameters.IDEMPOTENCY_KEY],
+        responses=schema.answers({201: answers.Taken}, 409),
         examples=[
             OpenApiExample(
                 "one result",

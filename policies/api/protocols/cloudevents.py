@@ -3,23 +3,28 @@
 from datetime import datetime
 
 from django.conf import settings
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.request import Request
 
 from metrics.formats import cloudevents
 from metrics.formats.reading import Decoded
-from policies.api import taking
+from policies.api import answers, taking
 from policies.api.protocols import base
 from policies.api.protocols.base import ProtocolView
+from vigil.http import parameters, schema
 
 
 @extend_schema_view(
     post=extend_schema(
         summary="CloudEvents 1.0: structured, binary, or a batch",
         description="Binary: the attributes are headers (ce-id, ce-source, ce-type, ce-specversion), the body is data.",
-        request={cloudevents.STRUCTURED: OpenApiTypes.OBJECT, cloudevents.BATCH: OpenApiTypes.OBJECT},
-        responses={201: OpenApiTypes.OBJECT},
+        request={
+            cloudevents.STRUCTURED: schema.foreign("object", "An event."),
+            cloudevents.BATCH: schema.foreign("array", "Events."),
+            base.JSON: {"description": "The data of an event whose attributes are headers; any other type will do."},
+        },
+        parameters=[parameters.IDEMPOTENCY_KEY],
+        responses=schema.answers({201: answers.Taken}, 409),
     )
 )
 class CloudEventsView(ProtocolView):

@@ -3,16 +3,15 @@
 from datetime import datetime
 
 from django.conf import settings
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.request import Request
 
 from metrics.formats import exposition
 from metrics.formats.reading import Decoded
-from policies.api import taking
+from policies.api import answers, taking
 from policies.api.protocols import base
 from policies.api.protocols.base import ProtocolView
-from vigil.http import query
+from vigil.http import parameters, query, schema
 
 TAKEN = frozenset({exposition.TEXT, exposition.OPENMETRICS, "application/x-www-form-urlencoded"})
 """The last is what curl says of any body."""
@@ -22,12 +21,12 @@ TAGS = ("target", "service", "host", "instance", "job")
 @extend_schema_view(
     post=extend_schema(
         summary="Prometheus text format and OpenMetrics",
-        request={exposition.TEXT: OpenApiTypes.STR, exposition.OPENMETRICS: OpenApiTypes.STR},
+        request={exposition.TEXT: {"type": "string"}, exposition.OPENMETRICS: {"type": "string"}},
         parameters=[
-            OpenApiParameter(tag, OpenApiTypes.STR, description="A tag for samples that have none of that name.")
-            for tag in TAGS
+            *(parameters.text(tag, "A tag for samples that have none of that name.") for tag in TAGS),
+            parameters.IDEMPOTENCY_KEY,
         ],
-        responses={201: OpenApiTypes.OBJECT},
+        responses=schema.answers({201: answers.Taken}, 409),
     )
 )
 class ExpositionView(ProtocolView):

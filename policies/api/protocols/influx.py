@@ -1,43 +1,54 @@
 """POST /ingest/influx/write and /ingest/influx/api/v2/write: line protocol, from Telegraf and many others."""
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from django.conf import settings
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.request import Request
 
 from metrics.formats import influx
 from metrics.formats.reading import Decoded
-from policies.api import taking
+from policies.api import answers, taking
 from policies.api.protocols import base
 from policies.api.protocols.base import Answer, ProtocolView
 from policies.intake import Accepted
-from vigil.http import exceptions, query
+from vigil.http import exceptions, parameters, query, schema
 from vigil.kernel.errors import VigilError, summary
 
 TAKEN = frozenset({"text/plain", "application/octet-stream", "application/x-www-form-urlencoded", ""})
 """Line protocol has no content type of its own; the third is what curl says of any body."""
+# A database, a bucket and so on: Vigil has one store.
+_OF_ONE = ("db", "rp", "consistency")
+_OF_TWO = ("org", "orgID", "bucket")
 
 
-@extend_schema_view(
-    post=extend_schema(
-        summary="InfluxDB line protocol",
-        description="A line that cannot be stored is told with 400 (partial write), and the others are stored.",
-        request={"text/plain": OpenApiTypes.STR},
-        parameters=[OpenApiParameter("precision", OpenApiTypes.STR, description="Of timestamps; ns when left out.")],
-        responses={204: OpenApiResponse(description="Stored.")},
+def _described(summary: str, *passed_over: str) -> Any:
+    return extend_schema_view(
+        post=extend_schema(
+            summary=summary,
+            description="A line that cannot be stored is told with 400 (partial write), and the others are stored.",
+            request={"text/plain": {"type": "string"}},
+            parameters=[
+                parameters.choice("precision", influx.PRECISIONS, "Of timestamps.", default="ns"),
+                *map(parameters.passed_over, passed_over),
+                parameters.IDEMPOTENCY_KEY,
+            ],
+            responses={204: OpenApiResponse(description="Stored.")}
+            | schema.answers({"default": answers.InfluxRefusal}, 409),
+        )
     )
-)
+
+
+@_described("InfluxDB line protocol", *_OF_ONE)
 class InfluxView(ProtocolView):
     """As InfluxDB 1 has it."""
 
     key_schemes = frozenset({"bearer", "token"})
     """Clients of InfluxDB 2 say `Authorization: Token <api key>`."""
     protocol = "influx"
-    # A database, a bucket and so on: Vigil has one store.
-    parameters = frozenset({"precision", "db", "rp", "consistency"})
+    parameters = frozenset({"precision", *_OF_ONE})
     nothing_stored_status = 400
 
     def decode(self, request: Request, body: bytes, at: datetime) -> Decoded:
@@ -60,10 +71,11 @@ class InfluxView(ProtocolView):
         return _told(refusal, f"unable to parse: {refusal.detail}" if refusal.status == 400 else refusal.detail)
 
 
+@_described("InfluxDB line protocol, as clients of InfluxDB 2 write it", *_OF_TWO)
 class InfluxTwoView(InfluxView):
     """As InfluxDB 2 has it."""
 
-    parameters = frozenset({"precision", "org", "orgID", "bucket"})
+    parameters = frozenset({"precision", *_OF_TWO})
 
 
 def _told(refusal: VigilError, said: str) -> Answer:

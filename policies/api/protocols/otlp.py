@@ -10,11 +10,11 @@ from rest_framework.request import Request
 
 from metrics.formats import otlp, protobuf
 from metrics.formats.reading import Decoded
-from policies.api import taking
+from policies.api import answers, taking
 from policies.api.protocols import base
 from policies.api.protocols.base import Answer, ProtocolView
 from policies.intake import Accepted
-from vigil.http import exceptions
+from vigil.http import exceptions, parameters, schema
 from vigil.kernel.errors import VigilError, summary
 
 TAKEN = frozenset({otlp.JSON, otlp.PROTOBUF})
@@ -26,10 +26,18 @@ _INVALID_ARGUMENT = 3
 @extend_schema_view(
     post=extend_schema(
         summary="OTLP/HTTP metrics, as JSON or protobuf",
-        request={otlp.PROTOBUF: OpenApiTypes.BINARY, otlp.JSON: OpenApiTypes.OBJECT},
+        description="Decode, store, judge, answer: in the format of the request, refusals included.",
+        request={
+            otlp.PROTOBUF: OpenApiTypes.BINARY,
+            otlp.JSON: schema.foreign("object", "An ExportMetricsServiceRequest."),
+        },
+        parameters=[parameters.IDEMPOTENCY_KEY],
         responses={
-            (200, otlp.JSON): OpenApiTypes.OBJECT,
+            (200, otlp.JSON): schema.of(answers.OtlpTaken),
             (200, otlp.PROTOBUF): OpenApiResponse(OpenApiTypes.BINARY, "An ExportMetricsServiceResponse."),
+            ("default", otlp.JSON): schema.of(answers.OtlpRefusal),
+            ("default", otlp.PROTOBUF): OpenApiResponse(OpenApiTypes.BINARY, "A Status of gRPC."),
+            409: {},
         },
     )
 )

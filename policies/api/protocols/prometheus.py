@@ -14,7 +14,7 @@ from metrics.formats.reading import Decoded
 from policies.api import taking
 from policies.api.protocols.base import Answer, ProtocolView
 from policies.intake import Accepted
-from vigil.http import exceptions
+from vigil.http import exceptions, parameters, schema
 from vigil.kernel.errors import VigilError, summary
 
 WRITTEN = "X-Prometheus-Remote-Write-{}-Written"
@@ -25,7 +25,9 @@ WRITTEN = "X-Prometheus-Remote-Write-{}-Written"
         summary="Prometheus remote write 1.0 and 2.0",
         description="A snappy block. What cannot be stored is told with 400, and the rest of the request is stored.",
         request={remote_write.CONTENT_TYPE: OpenApiTypes.BINARY},
-        responses={204: OpenApiResponse(description="Stored. The head says how many samples were written.")},
+        parameters=[parameters.IDEMPOTENCY_KEY],
+        responses={204: OpenApiResponse(description="Stored. The head says how many samples were written.")}
+        | schema.answers({}, 409),
     )
 )
 class PrometheusView(ProtocolView):

@@ -48,12 +48,12 @@ class File:
     tests: tuple[Script, ...]
 
 
-class _FileBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FileBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     policies: Annotated[list[dict[str, object] | str], Meta(min_length=1, max_length=500)]
     tests: Annotated[list[object], Meta(min_length=1, max_length=MOST_TESTS)]
 
 
-class _TestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     expect: Annotated[list[object], Meta(min_length=1, max_length=MOST_EXPECTATIONS)]
     interval: str = "1m"
@@ -64,25 +64,25 @@ class _TestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     unwatched: Annotated[list[object], Meta(max_length=100)] = []
 
 
-class _SeriesBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SeriesBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     series: Name
     values: str | int | float
     starts: str = "0s"
     arrives_after: str = "0s"
 
 
-class _EventBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EventBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     event: Name
     at: str
     severity: Annotated[str, Meta(min_length=1, max_length=50)] = "info"
 
 
-class _StretchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"since": "from"}):
+class StretchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"since": "from"}):
     since: str
     until: str
 
 
-class _ExpectationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ExpectationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     at: str
     incidents: list[object] | UnsetType = UNSET
     actions: list[object] | UnsetType = UNSET
@@ -90,13 +90,13 @@ class _ExpectationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     verdicts: list[object] | UnsetType = UNSET
 
 
-class _IncidentBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class IncidentBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     policy: Name
     target: Name
     status: Literal["pending", "open", "resolved"]
 
 
-class _ActionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ActionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     action: Name
     target: Name
     policy: Name | None = None
@@ -104,13 +104,13 @@ class _ActionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     params: dict[str, object] | None = None
 
 
-class _HoldBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class HoldBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     policy: Name
     target: Name
     guard: Name
 
 
-class _VerdictBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class VerdictBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     policy: Name
     target: Name
     outcome: Literal["violated", "healthy", "unknown"]
@@ -120,7 +120,7 @@ class _VerdictBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 def read(document: object) -> File:
     """The tests of a decoded YAML or JSON document; FileError names every problem with its place."""
     reader = _Reader()
-    body = reader.shaped(document, _FileBody, "")
+    body = reader.shaped(document, FileBody, "")
     tests = [] if body is None else reader.each(body.tests, "tests", reader.test)
     reader.alone([test.name for test in tests])
     if reader.problems or body is None:
@@ -164,7 +164,7 @@ class _Reader:
             self._complain("tests", f"two tests are called {name!r}")
 
     def test(self, raw: object, path: str) -> Script | None:
-        body = self.shaped(raw, _TestBody, path)
+        body = self.shaped(raw, TestBody, path)
         if body is None:
             return None
         interval = self._interval(body.interval, _at(path, "interval"))
@@ -192,7 +192,7 @@ class _Reader:
         return interval
 
     def _series(self, raw: object, path: str, interval: timedelta) -> Input | None:
-        body = self.shaped(raw, _SeriesBody, path)
+        body = self.shaped(raw, SeriesBody, path)
         if body is None:
             return None
         told = self._told(notation.named, body.series, _at(path, "series"))
@@ -209,7 +209,7 @@ class _Reader:
             self._complain(path, f"the file has more than {MOST_SAMPLES:,} samples; split it")
 
     def _event(self, raw: object, path: str) -> Happening | None:
-        body = self.shaped(raw, _EventBody, path)
+        body = self.shaped(raw, EventBody, path)
         if body is None:
             return None
         told = self._told(notation.named, body.event, _at(path, "event"))
@@ -217,7 +217,7 @@ class _Reader:
         return None if told is None else Happening(name=told.name, tags=told.tags, severity=body.severity, at=at)
 
     def _stretch(self, raw: object, path: str) -> Stretch | None:
-        body = self.shaped(raw, _StretchBody, path)
+        body = self.shaped(raw, StretchBody, path)
         if body is None:
             return None
         since, until = self._length(body.since, _at(path, "from")), self._length(body.until, _at(path, "until"))
@@ -226,7 +226,7 @@ class _Reader:
         return Stretch(since=since, until=until)
 
     def _expectation(self, raw: object, path: str) -> Expectation | None:
-        body = self.shaped(raw, _ExpectationBody, path)
+        body = self.shaped(raw, ExpectationBody, path)
         if body is None:
             return None
         return Expectation(
@@ -243,22 +243,22 @@ class _Reader:
         return None if raws is UNSET else tuple(self.each(raws, path, one))
 
     def _incident(self, raw: object, path: str) -> ExpectedIncident | None:
-        body = self.shaped(raw, _IncidentBody, path)
+        body = self.shaped(raw, IncidentBody, path)
         return None if body is None else ExpectedIncident(policy=body.policy, target=body.target, status=body.status)
 
     def _action(self, raw: object, path: str) -> ExpectedAction | None:
-        body = self.shaped(raw, _ActionBody, path)
+        body = self.shaped(raw, ActionBody, path)
         if body is None:
             return None
         at = None if body.at is None else self._length(body.at, _at(path, "at"))
         return ExpectedAction(action=body.action, target=body.target, policy=body.policy, at=at, params=body.params)
 
     def _hold(self, raw: object, path: str) -> ExpectedHold | None:
-        body = self.shaped(raw, _HoldBody, path)
+        body = self.shaped(raw, HoldBody, path)
         return None if body is None else ExpectedHold(policy=body.policy, target=body.target, guard=body.guard)
 
     def _verdict(self, raw: object, path: str) -> ExpectedVerdict | None:
-        body = self.shaped(raw, _VerdictBody, path)
+        body = self.shaped(raw, VerdictBody, path)
         return (
             None
             if body is None

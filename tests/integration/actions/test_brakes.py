@@ -13,7 +13,7 @@ from actions import brakes, dispatch, foresight, quarantines, storms
 from actions.claims import Dropped, Intent, NotClaimed, claim, intend
 from actions.foresight import Wish
 from actions.guards import Fleet, Limits
-from actions.models import Action, Attempt, Budget, Circuit, Proposal, TargetGuard
+from actions.models import Action, Attempt, Budget, Circuit, Proposal, Remediator, TargetGuard
 from tests.integration.actions import fakes, make
 from vigil.access import keys
 from vigil.audit import entries
@@ -244,12 +244,15 @@ def test_the_command_shows_and_lets_go(remote: fakes.Fake) -> None:
 
 def test_the_api_shows_and_lets_go(remote: fakes.Fake) -> None:
     _held(remote)
+    called = Remediator.objects.earliest("pk")
+    Circuit.objects.create(remediator=called, position="open", failures=5, opened_at=clock.now())
     _, plain = keys.create(name="ana", scopes=["read", "control", "actions:write"], actor="user:ana")
     keys.forget_cache()
     client = Client(headers={"Authorization": f"Bearer {plain}"})
     shown = client.get("/api/v1/guards").json()
     assert [one["scope"] for one in shown["storms"]] == ["global"]
     assert [one["target"] for one in shown["quarantined"]] == ["web-01"]
+    assert [(one["position"], one["failures"]) for one in shown["circuits"]] == [("open", 5)]
     after = client.post("/api/v1/guards/reset", {"scope": "global"}, content_type="application/json")
     assert (after.status_code, after.json()["storms"]) == (200, [])
     after = client.post("/api/v1/guards/lift", {"target": "web-01"}, content_type="application/json")

@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 
 from simulator import runs
 from simulator.api import views
+from simulator.configuration import Configuration
 from simulator.models import SimulatorRun
 from tests.integration.simulator.cast import caller
 from tests.unit.simulator import fake_vigil
@@ -105,7 +106,10 @@ def test_a_killed_process_is_noticed_and_another_can_start(real_child: None, all
 def test_stopping_what_died_answers_its_last_report(allowed: LazySettings) -> None:
     long_ago = clock.now() - timedelta(hours=1)
     SimulatorRun.objects.create(
-        configuration={"scenario": "crash"}, started_at=long_ago, beat_at=long_ago, report={"healed": 3}
+        configuration=Configuration(scenario="crash").as_json(),
+        started_at=long_ago,
+        beat_at=long_ago,
+        report={"healed": 3},
     )
     stopped = caller("simulator").post(STOP).json()
     assert (stopped["running"], stopped["summary"]["healed"]) == (False, 3)

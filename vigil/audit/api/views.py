@@ -2,18 +2,19 @@
 
 from typing import Any
 
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from vigil.access import scopes
 from vigil.audit import entries
+from vigil.audit.api import answers
 from vigil.audit.models import Entry
-from vigil.http import pagination, query
+from vigil.http import pagination, parameters, query, schema
 from vigil.http.views import ApiView
 
-_FILTERS = ("subject", "actor", "kind", "request_id", "since", "until")
+_TEXTS = ("subject", "actor", "kind", "request_id")
+_FILTERS = (*_TEXTS, "since", "until")
 
 
 class AuditView(ApiView):
@@ -25,8 +26,8 @@ class AuditView(ApiView):
     @extend_schema(
         operation_id="audit_list",
         summary="Who did what, when, why",
-        parameters=[OpenApiParameter(name, OpenApiTypes.STR) for name in (*_FILTERS, "limit", "offset")],
-        responses={200: OpenApiTypes.OBJECT},
+        parameters=[*(parameters.text(name) for name in _TEXTS), *parameters.SPAN, *parameters.PAGE],
+        responses=schema.answers({200: answers.Entries}),
     )
     def get(self, request: Request) -> Response:
         query.only(request, {*_FILTERS, "limit", "offset"})
@@ -36,7 +37,7 @@ class AuditView(ApiView):
 
 def _matching(request: Request) -> Any:
     found = Entry.objects.all()
-    for name in ("subject", "actor", "kind", "request_id"):
+    for name in _TEXTS:
         if wanted := query.text(request, name):
             found = found.filter(**{name: wanted})
     if (since := query.moment(request, "since")) is not None:
