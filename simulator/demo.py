@@ -95,6 +95,8 @@ def settings(*, remediator_port: int, remediator_secret: str) -> dict[str, str]:
         "VIGIL_SETTLE_SECONDS": "2",
         # The fleet breaks the same services again before long, which is no relapse of what was healed.
         "VIGIL_RELAPSE_SECONDS": "60",
+        # And soon every service has been repaired once, which in real life nobody should do to a whole fleet.
+        "VIGIL_BLAST_RADIUS_PERCENT": "100",
         "VIGIL_SWEEP_INTERVAL_SECONDS": str(SWEEP_SECONDS),
         "VIGIL_SIMULATOR_ENABLED": "1",
     }

@@ -19,6 +19,7 @@ from simulator.client import Vigil
 from simulator.watcher import Incident
 from vigil.kernel import clock
 
+ASKED = "awaiting_approval"
 type Row = Mapping[str, object]
 """An action as the API lists it."""
 
@@ -32,6 +33,7 @@ HOLD_BACK = timedelta(seconds=1.5)
 STYLES: Mapping[str, str] = {
     "broke": "bold red",
     "decided": "bold yellow",
+    "asked": "bold yellow",
     "acted": "bold cyan",
     "refused": "bold red",
     "healed": "bold green",
@@ -102,14 +104,15 @@ class Decisions:
 
     def _decided(self, incident: Incident, rows: list[Row], at: datetime) -> Iterable[Line]:
         for row in rows:
-            if self._first("action", row):
-                why = incident.status_reason or incident.policy
+            waits = row.get("state") == ASKED
+            if self._first("asked" if waits else "action", row):
+                why = row.get("reason") or incident.status_reason or incident.policy
+                what = f"{row.get('action')} is proposed and waits for somebody's word" if waits else row.get("action")
                 yield Line(
                     at=watcher.moment(row.get("created_at")) or at,
-                    word="decided",
+                    word="asked" if waits else "decided",
                     target=incident.target,
-                    text=f"{incident.policy}: {row.get('reason') or why}, so {row.get('action')} "
-                    f"(incident {incident.id}, action {row.get('id')})",
+                    text=f"{incident.policy}: {why}, so {what} (incident {incident.id}, action {row.get('id')})",
                 )
 
     def _held(self, incident: Incident, at: datetime) -> Iterable[Line]:
@@ -168,7 +171,7 @@ def _by_what(incident: Incident, rows: Sequence[Row], others: Iterable[Row]) -> 
     unjudged = [row for row in rows if row.get("status") == "completed" and not row.get("verification")]
     if unjudged:
         return f"after {unjudged[-1].get('action')}"
-    at_work = [row for row in rows if row.get("status") in ("pending", "running")]
+    at_work = [row for row in rows if row.get("status") in ("pending", "running") and row.get("state") != ASKED]
     if at_work:
         return f"while {at_work[-1].get('action')} was under way"
     foreign = [row for row in others if row.get("id") not in incident.actions and _carried_out_during(incident, row)]

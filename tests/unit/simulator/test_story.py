@@ -46,6 +46,15 @@ def test_a_decision_is_told_once_with_its_reason(vigil_server: fake_vigil.Server
     assert told.news(at=START) == []
 
 
+def test_a_proposal_is_told_as_one_and_credited_with_nothing(vigil_server: fake_vigil.Server) -> None:
+    vigil_server.memory.incidents = [healed(7, 3.2) | {"actions": [456]}]
+    vigil_server.memory.actions = [action(state="awaiting_approval")]
+    asked, ended = decisions(vigil_server).news(at=START)
+    assert (asked.word, ended.word) == ("asked", "healed")
+    assert asked.text.endswith("so scale-up is proposed and waits for somebody's word (incident 7, action 456)")
+    assert ended.text == "in 3.2 s by itself: scale-up is not what helped (incident 7)"
+
+
 def test_healing_says_by_what_and_in_how_many_seconds(vigil_server: fake_vigil.Server) -> None:
     vigil_server.memory.incidents = [healed(7, 3.2) | {"actions": [456]}]
     vigil_server.memory.actions = [action(verification="effective", status="completed")]
