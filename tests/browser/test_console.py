@@ -61,7 +61,7 @@ def test_a_policy_is_written_tried_and_kept(live_server: LiveServer, sign_in: Si
     page.get_by_role("link", name="Policies").click()
     page.goto(f"{live_server.url}/admin/policies/policy/add/")
     page.get_by_label("Name").fill("high-cpu")
-    page.get_by_label("Targets").fill("web-*")
+    page.get_by_label("Targets", exact=True).fill("web-*")
     page.get_by_label("Metric").fill("cpu_percent")
     page.get_by_label("Threshold").fill("90")
     expect(page.locator("#said")).to_have_text("Reads as: cpu_percent > 90")

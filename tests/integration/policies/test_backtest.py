@@ -110,8 +110,12 @@ def _no_cooldown(settings: object) -> None:
 
 @pytest.fixture
 def start(at: datetime) -> datetime:
-    """A quarter of an hour ago, so that what is replayed has passed."""
-    return at - timedelta(minutes=15)
+    """A quarter of an hour ago, so that what is replayed has passed, and right after a sweep would have run.
+
+    Where none is on record the replay takes it to have run in every interval, at times that these tests must not hit.
+    """
+    past = at - timedelta(minutes=15)
+    return past - timedelta(seconds=past.timestamp() % 15) + timedelta(seconds=1)
 
 
 POLICIES: dict[str, dict[str, object]] = {
