@@ -10,7 +10,7 @@ import pytest
 from tests.faults.conftest import Field
 from tests.servers.processes import alive, wait_until
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120), pytest.mark.one_database]
 
 PATIENCE = "2"
 

@@ -17,7 +17,7 @@ import requests
 
 from tests.servers.stack import Stack, launcher
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(240), pytest.mark.one_database]
 
 LIMIT = 1_048_576
 READING = b'{"name":"cpu","value":1,"tags":{"host":"a"}}'

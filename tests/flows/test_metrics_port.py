@@ -13,6 +13,8 @@ from django.conf import LazySettings
 from tests.servers.processes import free_port, wait_until
 from vigil.telemetry import exposition
 
+pytestmark = pytest.mark.one_database
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 WORKER = (
     "-m",

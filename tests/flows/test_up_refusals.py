@@ -11,6 +11,8 @@ import pytest
 from tests.servers.processes import free_port
 from tests.servers.stack import ROOT
 
+pytestmark = pytest.mark.one_database
+
 
 def refused(data_dir: Path, *arguments: str, **env: str) -> str:
     """Run `up`, expect it to give up, and return its one sentence."""

@@ -12,6 +12,8 @@ import pytest
 from tests.servers.processes import alive, descendants, wait_until
 from tests.servers.stack import Stack
 
+pytestmark = pytest.mark.one_database
+
 LEAST_PROCESSES = 12
 """Web and two workers, two Celery workers with six children, beat, dispatcher, broker: fewer would prove little."""
 
