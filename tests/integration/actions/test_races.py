@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
+from django.db.models import Q
 
-from actions import dispatch, execution, reaper
+from actions import budgets, claims, dispatch, execution, reaper
 from actions.claims import Claimed, claim
 from actions.dispatch import Ordered
 from actions.guards import Limits
@@ -156,6 +157,23 @@ def test_the_rate_of_a_policy_holds_among_racing_claims(committed_remote: fakes.
     results = at_once(*(partial(make.run, action.id) for action in actions))
     assert errors(results) == []
     assert len(committed_remote.calls) <= 2
+
+
+def test_an_attempt_that_begins_while_a_rate_is_counted_is_counted(committed_remote: fakes.Fake) -> None:
+    action = make.ordered()
+    claimed = make.leased(action.id)
+    reads: list[str] = []
+
+    def begin_after_the_first(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        answer = execute(sql, params, many, context)
+        reads.append(sql)
+        if len(reads) == 1:
+            assert errors(at_once(partial(claims.intend, claimed))) == []
+        return answer
+
+    with connection.execute_wrapper(begin_after_the_first):
+        used = budgets._begun(Q(policy_name="high-cpu"), since=clock.now() - timedelta(minutes=10), besides=0)
+    assert (used, make.state(action.id)) == (1, "executing")
 
 
 @pytest.mark.postgres_only
