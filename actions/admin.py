@@ -54,7 +54,9 @@ class StatusFilter(admin.SimpleListFilter):
 class ActionAdmin(ScopedAdmin[Action]):
     """Every action with its story. Nothing is edited: a person orders, cancels, retries, or leaves a note."""
 
-    list_display = ("what", "shown_state", "policy", "incident", "tries", "verified", "created_at", "ordered_by")
+    list_display = (
+        *("what", "shown_state", "policy", "incident", "tries", "shown_verification", "created_at", "ordered_by"),
+    )
     list_filter = (StatusFilter, "verification", "action_type", "severity")
     search_fields = ("target", "policy_name", "ordered_by", "request_id", "action_type__name")
     search_help_text = "Target, policy, type, who ordered it, or a request id"
@@ -98,7 +100,7 @@ class ActionAdmin(ScopedAdmin[Action]):
         return f"{obj.attempt_no} of {obj.max_attempts}"
 
     @admin.display(description="verified", ordering="verification")
-    def verified(self, obj: Action) -> str | None:
+    def shown_verification(self, obj: Action) -> str | None:
         return marks.tag(obj.verification) if obj.verification else None
 
     @admin.action(description="Cancel what is selected")

@@ -254,7 +254,9 @@ def _healed() -> list[Healed]:
 
 
 def _remedies(actions: Sequence[ActionView]) -> str:
-    return ", ".join(dict.fromkeys(one.kind for one in actions if one.ended_ok))
+    """What may have helped: not what fresh data says did not, and not what only told somebody or undid a step."""
+    helped = [one for one in actions if one.ended_ok and one.verified and one.verification != "ineffective"]
+    return ", ".join(dict.fromkeys(one.kind for one in helped))
 
 
 def _vitals() -> list[Vital]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.contrib import admin
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.views.defaults import server_error
@@ -68,6 +69,16 @@ def test_a_finished_remedy_waits_for_proof_and_then_counts_as_healed(as_role: Si
     page = front_page(browser)
     assert "Nothing is broken." in page
     assert "web-01 web-cpu-high by scale-up" in page
+
+
+def test_a_remedy_that_did_not_help_is_not_credited_with_the_healing(as_role: SignIn) -> None:
+    scene.policy("web-cpu-high", "cpu_percent > 90", action="scale-up", settle="0s")
+    scene.send("cpu_percent", 97, "web-01")
+    scene.work()
+    scene.send("cpu_percent", 96, "web-01")
+    assert Action.objects.get().verification == "ineffective"
+    scene.send("cpu_percent", 20, "web-01")
+    assert "web-01 web-cpu-high without a remedy that helped" in front_page(as_role("viewer"))
 
 
 def test_an_observing_policy_says_what_it_would_have_done(as_role: SignIn) -> None:
@@ -505,3 +516,23 @@ def test_the_search_box_and_filters_survive_nonsense(as_role: SignIn) -> None:
     assert browser.get(reverse("admin:policies_inhibitionrule_changelist") + "?target__contains=x").status_code == 302
     for key in ("\u00b2", "9" * 40):
         assert browser.get(reverse("admin:actions_action_change", args=[key])).status_code == 404
+
+
+def test_no_column_is_hidden_by_a_field_of_its_name() -> None:
+    """The framework shows the field, and the method that says it in words is never called."""
+    hidden = [
+        f"{model.__name__}.{name}"
+        for model, page in admin.site._registry.items()
+        for name in page.list_display
+        if name in {field.name for field in model._meta.fields} and name in vars(type(page))
+    ]
+    assert hidden == []
+
+
+def test_the_list_of_actions_shows_what_fresh_data_said(as_role: SignIn) -> None:
+    failed, helped = make.by_hand(target="web-01"), make.by_hand(target="web-02")
+    Action.objects.filter(pk=failed.id).update(state="failed", finished_at=clock.now())
+    Action.objects.filter(pk=helped.id).update(state="succeeded", finished_at=clock.now(), verification="effective")
+    page = as_role("operator").get(reverse("admin:actions_action_changelist")).content.decode()
+    columns = re.findall(r"field-shown_verification.*?</t[dh]>", page, re.DOTALL)
+    assert ["effective" in column for column in columns] == [True, False]
