@@ -45,7 +45,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _all(profile: str) -> list[str]:
-    return [name for name, row in ROWS.items() if profile == "full" or row.quick is not None]
+    """In the order of the table: F1, F3, F10, and those without a number last."""
+    named = sorted(ROWS, key=lambda name: (int(name[1:]) if name[1:].isdigit() else 1000, name))
+    return [name for name in named if profile == "full" or ROWS[name].quick is not None]
 
 
 def _plans(options: argparse.Namespace, names: list[str]) -> list[tuple[str, Row, Plan]]:
