@@ -87,6 +87,20 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_configure() -> None:
     """pytest-django looked for settings before this file named them."""
     django.setup()
+    _let_tests_empty_the_audit()
+
+
+def _let_tests_empty_the_audit() -> None:
+    """After a test of whole transactions all tables are emptied, which the guard of the audit rightly refuses.
+
+    Whole Vigils, in processes of their own, have it; and tests/integration/floor/test_audit.py installs it.
+    """
+    from django.apps import apps
+    from django.db.models.signals import post_migrate
+
+    from vigil.audit.apps import GUARD
+
+    assert post_migrate.disconnect(sender=apps.get_app_config("audit"), dispatch_uid=GUARD)
 
 
 def pytest_report_header() -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 
-from vigil.audit import entries
+from vigil.audit import entries, guard
 from vigil.audit.models import Entry, Unchangeable
 from vigil.kernel import context
 
@@ -66,6 +66,32 @@ def test_a_removed_entry_is_found() -> None:
     _three_steps()
     _behind_our_back("DELETE FROM audit_entry WHERE subject = 'action:1' AND seq = 2")
     assert "entry 2 is missing" in entries.broken_links("action:1")[0]
+
+
+STATEMENTS = {
+    "update": "UPDATE audit_entry SET reason = 'nothing happened' WHERE seq = 2",
+    "delete": "DELETE FROM audit_entry WHERE seq = 2",
+    "delete all": "DELETE FROM audit_entry",
+}
+if connection.vendor == "postgresql":
+    STATEMENTS["truncate"] = "TRUNCATE audit_entry"
+
+
+@pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS.keys())
+def test_the_database_itself_refuses_to_change_an_entry(statement: str) -> None:
+    _three_steps()
+    guard.install(connection)
+    with pytest.raises(DatabaseError, match="never changed or removed"), transaction.atomic():
+        _behind_our_back(statement)
+    assert entries.broken_links("action:1") == []
+    assert entries.of("action:1").count() == 3
+
+
+def test_the_guard_lets_new_entries_in_and_may_be_put_there_twice() -> None:
+    guard.install(connection)
+    guard.after_migrate()
+    _three_steps()
+    assert entries.of("action:1").count() == 3
 
 
 def test_numbers_survive_the_round_trip() -> None:
