@@ -15,7 +15,12 @@ COMMAND_LINE = "command line"
 
 def tell(*, kind: str, person: User, actor: str, reason: str) -> None:
     """One audit entry about an account, in the transaction of the change."""
-    entries.write(kind=kind, subject=f"user:{person.get_username()}", actor=actor, reason=reason, at=clock.now())
+    entries.write(kind=kind, subject=subject(person), actor=actor, reason=reason, at=clock.now())
+
+
+def subject(person: User) -> str:
+    """How the audit names an account."""
+    return f"user:{person.get_username()}"
 
 
 @contextmanager

@@ -45,11 +45,16 @@ def of_key(key: KnownKey) -> Principal:
     return Principal(actor=f"key:{key.name}", scopes=key.scopes, targets=key.targets)
 
 
+def actor_of(user: User) -> str:
+    """A person as the audit's actor."""
+    return f"user:{user.username}"[:LONGEST_ACTOR]  # a name may be as long as that without "user:"
+
+
 def of_user(user: AbstractBaseUser | AnonymousUser) -> Principal:
     """The principal behind a session; nobody when signed out or switched off."""
     if not isinstance(user, User) or not user.is_active:
         return NOBODY
-    actor = f"user:{user.username}"[:LONGEST_ACTOR]  # a name may be as long as that without "user:"
+    actor = actor_of(user)
     if user.is_superuser:
         return Principal(actor=actor, scopes=scopes.ALL)
     groups = user.groups.values_list("name", flat=True)

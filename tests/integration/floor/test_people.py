@@ -31,11 +31,32 @@ def test_a_change_by_command_leaves_one_too() -> None:
     assert _told("ana") == [("user.created", "command line"), ("user.updated", "command line")]
 
 
-def test_signing_in_changes_nothing(client: Client) -> None:
+def _try_to_sign_in(client: Client, *, password: str) -> int:
+    return client.post("/admin/login/", {"username": "root", "password": password}).status_code
+
+
+def test_signing_in_and_out_is_told_with_the_address(client: Client) -> None:
     User.objects.create_superuser("root", password=PASSWORD)
-    answer = client.post("/admin/login/", {"username": "root", "password": PASSWORD})
-    assert answer.status_code == 302
-    assert _told("root") == [("user.created", "command line")]
+    assert _try_to_sign_in(client, password=PASSWORD) == 302
+    client.post("/admin/logout/")
+    assert _told("root")[1:] == [("user.signed_in", "user:root"), ("user.signed_out", "user:root")]
+    assert entries.of("user:root")[1].reason == "Signed in from 127.0.0.1."
+
+
+def test_a_lockout_is_told_once_however_often_it_is_tried(client: Client) -> None:
+    User.objects.create_superuser("root", password=PASSWORD)
+    for _ in range(20):
+        _try_to_sign_in(client, password="not-the-right-one")
+    assert [kind for kind, _ in _told("root")] == ["user.created", "user.locked_out"]
+
+
+def test_wrong_names_and_passwords_leave_the_audit_alone(client: Client) -> None:
+    User.objects.create_superuser("root", password=PASSWORD)
+    before = Entry.objects.count()
+    assert _try_to_sign_in(client, password="not-the-right-one") == 200
+    for _ in range(20):
+        client.post("/admin/login/", {"username": "nobody-of-that-name", "password": "x"})
+    assert Entry.objects.count() == before
 
 
 def test_the_longest_name_can_be_told_of(client: Client) -> None:
