@@ -13,8 +13,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vigil.settings")
 _django = get_wsgi_application()
 
 from policies import sharing  # noqa: E402  models are there now
+from policies.api import express  # noqa: E402
 
 sharing.begin()
+_vigil = express.lane(_django, express.Board())
 
 
 def application(request: dict[str, Any], start_response: Any) -> Any:
@@ -28,4 +30,4 @@ def application(request: dict[str, Any], start_response: Any) -> Any:
             start_response("503 Service Unavailable", [("Retry-After", str(bodies.RETRY_AFTER_SECONDS))])
             return []
         request |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-    return _django(request, start_response)
+    return _vigil(request, start_response)

@@ -57,13 +57,13 @@ class IngestView(ApiView):
             replay = ingest.replayed(key=receipt.key, digest=receipt.digest, actor=receipt.actor, at=at)
             if replay is not None:
                 return taking.as_json(replay.content, status=replay.status)
-        decoded = _decode(body, request.content_type or "", at)
+        decoded = decode(body, request.content_type or "", at)
         _refuse(decoded, atomic=atomic, caller=caller, at=at)
         accepted = intake.accept(
             readings=[item for _, item in decoded.items], at=at, actor=caller.actor, source="api", receipt=receipt
         )
         taking.count(decoded)
-        content = msgspec.json.encode(_answer(decoded, accepted))
+        content = msgspec.json.encode(answer(decoded, accepted))
         if receipt is not None:
             ingest.remember(
                 key=receipt.key, digest=receipt.digest, actor=receipt.actor, status=201, content=content, at=at
@@ -71,7 +71,8 @@ class IngestView(ApiView):
         return taking.as_json(content, status=201)
 
 
-def _decode(body: bytes, content_type: str, at: datetime) -> Decoded:
+def decode(body: bytes, content_type: str, at: datetime) -> Decoded:
+    """The readings of a body received at `at`; Unreadable when it is unusable as a whole."""
     return native.decode(
         body,
         content_type=content_type,
@@ -92,7 +93,8 @@ def _refuse(decoded: Decoded, *, atomic: bool, caller: Principal, at: datetime) 
         taking.refuse_foreign(decoded.items, caller, at)
 
 
-def _answer(decoded: Decoded, accepted: Accepted) -> shapes.Json:
+def answer(decoded: Decoded, accepted: Accepted) -> shapes.Json:
+    """What the sender is told."""
     concluded = taking.concluded(accepted)
     if decoded.single:
         return {"ok": True, **_identity(accepted), "status": "stored", **concluded}

@@ -39,19 +39,27 @@ class RequestStory:
         with context.bind(request_id=given if context.acceptable(given) else context.new_request_id()) as bound:
             response = self.get_response(request)
             response["X-Request-ID"] = bound
-            _tell(request, response, milliseconds=(time.monotonic() - started) * 1000)
+            tell(
+                method=request.method or "",
+                path=request.path,
+                status=response.status_code,
+                seconds=time.monotonic() - started,
+                actor=getattr(request, principal.ACTOR_ATTRIBUTE, ""),
+                remote=request.META.get("REMOTE_ADDR", ""),
+            )
         return response
 
 
-def _tell(request: HttpRequest, response: HttpResponseBase, *, milliseconds: float) -> None:
+def tell(*, method: str, path: str, status: int, seconds: float, actor: str, remote: str) -> None:
+    """The log line of one answer."""
     log.info(
         "http.request.answered",
-        method=request.method,
-        path=request.path,
-        status=response.status_code,
-        milliseconds=round(milliseconds, 1),
-        actor=getattr(request, principal.ACTOR_ATTRIBUTE, ""),
-        remote=request.META.get("REMOTE_ADDR", ""),
+        method=method,
+        path=path,
+        status=status,
+        milliseconds=round(seconds * 1000, 1),
+        actor=actor,
+        remote=remote,
     )
 
 

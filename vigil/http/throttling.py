@@ -51,6 +51,11 @@ def forget() -> None:
     _buckets.forget()
 
 
+def wait_of(caller: str, setting: str) -> float:
+    """Take a turn under the limit that `setting` names; seconds to wait, 0.0 means go ahead."""
+    return _buckets.take(f"{setting}:{caller}", per_minute=getattr(settings, setting), at=time.monotonic())
+
+
 class PerCaller(BaseThrottle):
     """Keys and people by name, strangers by address; a view may say `requests_per_minute`, a settings name."""
 
@@ -60,7 +65,7 @@ class PerCaller(BaseThrottle):
     def allow_request(self, request: Request, view: "APIView") -> bool:
         setting = getattr(view, "requests_per_minute", "VIGIL_REQUESTS_PER_MINUTE")
         caller = principal.of(request).actor or address.client(request)
-        self._wait = _buckets.take(f"{setting}:{caller}", per_minute=getattr(settings, setting), at=time.monotonic())
+        self._wait = wait_of(caller, setting)
         return self._wait == 0.0
 
     def wait(self) -> float:

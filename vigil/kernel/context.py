@@ -1,11 +1,11 @@
 """The correlation id that ties a request to its tasks, attempts, log lines and audit entries."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeGuard
-from uuid import uuid4
 
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -19,7 +19,7 @@ def request_id() -> str:
 
 def new_request_id() -> str:
     """A fresh id: 32 hexadecimal digits."""
-    return uuid4().hex
+    return os.urandom(16).hex()
 
 
 def acceptable(given: object) -> TypeGuard[str]:
