@@ -174,6 +174,7 @@ def check(history: History) -> Verdict:
         "repeated under its key": sum(count - 1 for count in times.values()),
         "succeeded": ends["succeeded"],
         "asked a person": ends["needs_human"],
+        "held for that person": len(held_for_a_person(history.stored)),
         **{what: counts[what] for what in COUNTED},
     }
     return Verdict(
@@ -261,6 +262,7 @@ def _open_at(history: History, at: float) -> bool:
 def _lost(history: History) -> Iterator[Violation]:
     stored = {row.action_id: row for row in history.stored}
     seen = {effect.key for effect in history.effects}
+    waiting = held_for_a_person(history.stored)
     for told in history.told:
         row = stored.get(told.action_id)
         subject = f"action:{told.action_id}"
@@ -268,12 +270,22 @@ def _lost(history: History) -> Iterator[Violation]:
             yield Violation(what="lost", subject=subject, says="it was acknowledged and is not stored")
         elif (row.kind, row.target) != (told.kind, told.target):
             yield Violation(what="lost", subject=subject, says="another order is stored in its place")
-        elif row.state not in ENDS:
+        elif row.state not in ENDS and row.action_id not in waiting:
             yield Violation(what="lost", subject=subject, says=f"it is {row.state} for good")
         elif row.state == "succeeded" and row.key not in seen:
             yield Violation(
                 what="lost", subject=subject, says="it is called a success, and the remediator never saw it"
             )
+
+
+def held_for_a_person(rows: Iterable[Stored]) -> set[int]:
+    """Actions not begun because an earlier one on their target asks for a person: no run plays that person."""
+    asking: dict[str, int] = {}
+    for row in rows:
+        if row.state == "needs_human":
+            asking[row.target] = min(row.action_id, asking.get(row.target, row.action_id))
+    waits = (row for row in rows if row.state == "ready" and row.attempts == 0)
+    return {row.action_id for row in waits if asking.get(row.target, row.action_id) < row.action_id}
 
 
 def _duplicated(history: History) -> Iterator[Violation]:

@@ -194,9 +194,11 @@ class Scene:
         self.faults.append(Fault(what=what, at=began, ended=now()))
 
     def unsettled(self) -> int:
-        """How many actions have neither ended nor asked for a person; straight from the tables."""
+        """How many can still move: neither over, nor asking for a person, nor waiting behind one that does."""
         names = ", ".join(f"'{state}'" for state in sorted(ENDS))
-        return int(self.ask(f"SELECT count(*) FROM actions_action WHERE state NOT IN ({names})")[0][0])  # noqa: S608
+        held = "state = 'ready' AND target IN (SELECT target FROM actions_action WHERE state = 'needs_human')"
+        where = f"state NOT IN ({names}) AND NOT ({held})"
+        return int(self.ask(f"SELECT count(*) FROM actions_action WHERE {where}")[0][0])  # noqa: S608
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows, read past every proxy and pool."""

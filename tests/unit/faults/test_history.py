@@ -189,3 +189,19 @@ def test_the_table_and_the_json_tell_the_figures() -> None:
     verdict = history.check(GOOD)
     assert "fence regression" in history.table([("F1 sqlite seed 1", verdict)])
     assert json.loads(history.dumped([("F1", verdict)]))["F1"]["figures"]["lost"] == 0
+
+
+def test_what_waits_behind_an_action_that_asks_a_person_is_not_lost() -> None:
+    asking = replace(_row(1), state="needs_human", steps=_steps("ready", "leased", "executing", "needs_human"))
+    waiting = replace(_row(2), state="ready", attempts=0, state_seq=1, steps=_steps("ready"))
+    run = replace(GOOD, effects=(_effect(1, began=20, fence=1),), stored=(asking, waiting))
+    verdict = history.check(run)
+    assert verdict.holds
+    assert verdict.figures["held for that person"] == 1
+
+
+def test_what_waits_beside_it_is() -> None:
+    asking = replace(_row(1), state="needs_human", steps=_steps("ready", "leased", "executing", "needs_human"))
+    elsewhere = replace(_row(2), target="web-02", state="ready", attempts=0, state_seq=1, steps=_steps("ready"))
+    run = replace(GOOD, told=(_told(1), _told(2, target="web-02")), stored=(asking, elsewhere), effects=())
+    assert "lost" in _found(run)
