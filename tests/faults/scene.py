@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +236,16 @@ class Scene:
                 one.process.wait(30)
         self.wait(1)
         self.until(lambda: _ready(self), seconds=60)
+
+    def slots_begun(self) -> list[tuple[str, int, float]]:
+        """Job, slot and moment of each execution of periodic work, as whoever did it wrote into its log."""
+        found = []
+        for log in (self.directory / "logs").glob("*.log"):
+            for line in log.read_text(errors="replace").splitlines():
+                if '"periodic.slot.began"' in line and line.startswith("{"):
+                    said = json.loads(line)
+                    found.append((said["job"], int(said["slot"]), datetime.fromisoformat(said["time"]).timestamp()))
+        return sorted(found, key=itemgetter(2))
 
     def deaths(self) -> dict[str, int]:
         """How often each fail point struck, by the logs."""

@@ -5,10 +5,13 @@ import socket
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+import structlog
 from django.db import IntegrityError, transaction
 
 from vigil.kernel import clock
 from vigil.periodic.models import PeriodicRun
+
+log = structlog.get_logger(__name__)
 
 
 def slot_of(*, interval: timedelta, at: datetime) -> int:
@@ -31,6 +34,7 @@ def once(*, job: str, interval: timedelta, at: datetime, run: Callable[[], objec
             )
     except IntegrityError:
         return False
+    log.info("periodic.slot.began", job=job, slot=slot)
     try:
         run()
     except Exception as error:

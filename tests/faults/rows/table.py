@@ -75,6 +75,7 @@ NEVER = frozenset(
         "leases stolen",
         "past their deadline, not expired",
         "slots that ran twice",
+        "sweeps missing too long",
         "stalled workers",
         "worker mains lost",
     }
