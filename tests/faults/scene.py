@@ -111,6 +111,18 @@ class Scene:
             raise AssertionError(f"manage.py {arguments[0]} failed: {done.stdout}{done.stderr}")
         return done.stdout
 
+    def module(self, name: str, *arguments: str) -> str:
+        """What a module prints that is run with the settings of this Vigil."""
+        argv = [sys.executable, "-m", name, *arguments]
+        done = subprocess.run(argv, cwd=ROOT, env=dict(self.env), capture_output=True, text=True, timeout=120)
+        if done.returncode:
+            raise AssertionError(f"{name} failed: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def starts(self, part: str) -> int:
+        """How often processes were started whose name begins with `part`."""
+        return sum(one.starts for one in self.kept if one.name.startswith(part))
+
     def keep(self, name: str, *argv: str, role: str, **env: str) -> None:
         """Start a process, and start it again whenever it ends."""
         one = _Kept(name=name, argv=(sys.executable, *argv), env={**self.env, "VIGIL_ROLE": role, **env})

@@ -1,0 +1,102 @@
+"""What is done to workers by the code and the answers of remediators."""
+
+import json
+import re
+import time
+from collections import Counter
+
+from tests.faults import poisoned
+from tests.faults.caller import Caller
+from tests.faults.rows.table import KINDS, Plan, Result, finish, row
+from tests.faults.scene import Scene, scene
+
+EVERY = 8
+"""One action in so many is poison: of 640 eight kinds of ten each."""
+
+LONG = 420.0
+"""Work that kills its worker loses two leases of 25 s; broken code is asked about, and tried three times."""
+
+
+@row("F19", "actions that raise, crash, exit, never end, swallow memory, or that no process knows", full=(640, 0))
+def poison(plan: Plan) -> Result:
+    """Each kind in turn, among good actions. A plug-in of this run holds the code: nothing in Vigil knows of it."""
+    kinds = [f"poison-{way}" for way in poisoned.WAYS if way != "hungers"] + [poisoned.MISSING]
+    with scene(database=plan.database, seed=plan.seed, settings=_plugged_in()) as running:
+        running.module("tests.faults.poisoned")
+        mains = running.starts("worker"), running.starts("dispatcher")
+        refused = running.session().post(f"{running.api}/actions", json={"action": "no-such", "target": "web-01"})
+        began = time.monotonic()
+        caller = _order(running, plan, kinds)
+        good_after = _wait_for_good(running, plan, began=began)
+        running.until(lambda: _left(running) == 0, seconds=LONG)
+        running.write(
+            "UPDATE actions_action SET created_at = {ago}, deadline = {past} "  # nobody ever takes it up
+            f"WHERE kind = '{poisoned.MISSING}' AND state = 'ready'"
+        )
+        result = finish(running, caller, began=began)
+        return result | {
+            "good done after s": good_after,
+            "unknown type refused": refused.status_code,
+            "worker mains lost": running.starts("worker") - mains[0],
+            "dispatchers lost": running.starts("dispatcher") - mains[1],
+            "worker children lost": sum(_deaths(running).values()),
+            **_ends(running),
+        }
+
+
+def _plugged_in() -> dict[str, str]:
+    return {"VIGIL_REMEDIATORS": json.dumps(poisoned.PLUGIN)}
+
+
+def _order(running: Scene, plan: Plan, kinds: list[str]) -> Caller:
+    """Poison at regular places, each on a target of its own: it holds that, and no other."""
+    given = [
+        kinds[number // EVERY % len(kinds)] if number % EVERY == 0 else KINDS[number % len(KINDS)]
+        for number in range(1, plan.actions + 1)
+    ]
+
+    def target_of(number: int) -> str:
+        return f"poison-{number}" if number % EVERY == 0 else f"web-{number % 100:03}"
+
+    kinds = [given[-1], *given[:-1]]  # numbers begin at 1
+    return Caller(
+        running, actions=plan.actions, kinds=kinds, targets=100, outstanding=60 + plan.actions // EVERY, target_of=target_of
+    )
+
+
+def _wait_for_good(running: Scene, plan: Plan, *, began: float) -> int:
+    """Seconds until the last good action was over."""
+    names = ", ".join(f"'{kind}'" for kind in KINDS)
+    over = f"SELECT count(*) FROM actions_action WHERE kind IN ({names}) AND finished_at IS NOT NULL"  # noqa: S608
+    good = plan.actions - plan.actions // EVERY
+    running.until(lambda: int(running.ask(over)[0][0]) >= good, seconds=LONG)
+    return round(time.monotonic() - began)
+
+
+def _left(running: Scene) -> int:
+    """Poison that is taken up by somebody and has not come to an end."""
+    ends = "'succeeded', 'failed', 'expired', 'cancelled', 'needs_human'"
+    missing = f"kind <> '{poisoned.MISSING}'"
+    return int(running.ask(f"SELECT count(*) FROM actions_action WHERE {missing} AND state NOT IN ({ends})")[0][0])  # noqa: S608
+
+
+def _ends(running: Scene) -> dict[str, object]:
+    """Where each kind came to rest, and what may not be."""
+    rows = running.ask("SELECT kind, state, attempt_no FROM actions_action")
+    poison_rows = [one for one in rows if one[0].startswith("poison")]
+    deadly = {f"poison-{way}" for way in poisoned.DEADLY}
+    known = Counter(f"{kind} {state} after {attempts}" for kind, state, attempts in poison_rows)
+    return {
+        "good not done": sum(1 for kind, state, _ in rows if kind in KINDS and state != "succeeded"),
+        "poison that went well": sum(1 for _, state, _ in poison_rows if state == "succeeded"),
+        "killed more than two workers": sum(1 for kind, _, tries in poison_rows if kind in deadly and tries > 2),
+        "poison": dict(sorted(known.items())),
+    }
+
+
+def _deaths(running: Scene) -> Counter[str]:
+    """Children that ended badly, as the workers' own logs tell."""
+    found: Counter[str] = Counter()
+    for log in (running.directory / "logs").glob("worker-*.log"):
+        found.update(re.findall(r"exited with '(signal \d+|exitcode \d+)", log.read_text(errors="replace")))
+    return found
