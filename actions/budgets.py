@@ -10,7 +10,7 @@ from django.db.models import Max, Q, QuerySet
 from actions import guards
 from actions.guards import Fleet, Limits, Repairs, Storm, Usage
 from actions.models import NOT_OVER, Action, Attempt, Budget, TargetGuard
-from actions.states import HOLDING, State
+from actions.states import HOLDING, UNDER_WAY, State
 
 GLOBAL = "global"
 
@@ -198,8 +198,10 @@ def _global_rate(row: Budget | None) -> tuple[int, timedelta]:
 
 
 def _holding(scope: str = GLOBAL) -> int:
-    rows = Action.objects.filter(state__in=HOLDING)
+    """How many count against the cap of a scope. Of all of Vigil those do that are under way: a handful that waits for
+    a person, for days perhaps, must not keep it from acting elsewhere. Groups and fleets may be harmed by them still."""
     what, _, name = scope.partition(":")
+    rows = Action.objects.filter(state__in=UNDER_WAY if scope == GLOBAL else HOLDING)
     match what:
         case "type":
             rows = rows.filter(action_type__name=name)

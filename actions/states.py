@@ -44,6 +44,9 @@ LEASE_HELD = frozenset({State.LEASED, State.EXECUTING})
 HOLDING = frozenset({State.LEASED, State.EXECUTING, State.ACCEPTED, State.UNKNOWN, State.NEEDS_HUMAN})
 """The target is occupied: there is an effect, or there may be one."""
 
+UNDER_WAY = HOLDING - {State.NEEDS_HUMAN}
+"""Somebody is at it, or is being asked about it. One that waits for a person keeps its target, and no slot of Vigil's."""
+
 TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.EXPIRED, State.CANCELLED, State.REJECTED})
 LIVE = frozenset(State) - TERMINAL
 

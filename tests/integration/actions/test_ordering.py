@@ -160,6 +160,18 @@ def test_vigil_as_a_whole_has_a_cap(remote: fakes.Fake, settings: Any) -> None:
     assert (answer.guard, answer.numbers["scope"]) == ("concurrency", "all of Vigil")
 
 
+def test_what_waits_for_a_person_keeps_its_target_and_its_group_and_no_slot_of_vigil(
+    remote: fakes.Fake, settings: Any
+) -> None:
+    settings.VIGIL_GLOBAL_CONCURRENCY = 1
+    limits = Limits(cooldown=timedelta(0), concurrency_group="web")
+    stuck = make.ordered(key="a", target="web-01", limits=limits)
+    Action.objects.filter(pk=stuck.id).update(state="needs_human")
+    assert held(make.answer(key="b", target="web-01")).guard == "target_busy"
+    assert held(make.answer(key="b", target="web-02", limits=limits)).guard == "concurrency"
+    make.leased(make.ordered(key="c", target="db-01").id)
+
+
 def test_people_are_not_held_by_a_policys_guards(remote: fakes.Fake) -> None:
     run_and_settle(make.ordered(limits=Limits(cooldown=timedelta(hours=1))).id)
     make.by_hand()
