@@ -11,12 +11,20 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import structlog
 from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections, transaction
 from django.db.models import DateTimeField, Func
 from django.utils.dateparse import parse_datetime
 
+from vigil.kernel import failpoints
+
+logger = structlog.get_logger(__name__)
+
 RETRY_FOR_SECONDS = 2.0
 """How long one transaction may be tried again, in all (actions.md: 2 + 2 + 12 + 3 < 20)."""
+
+MANY_RETRIES = 4
+"""More than that for one transaction are told in the log: somebody holds locks for too long, or too many want them."""
 
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
 """serialization_failure, deadlock_detected, lock_not_available."""
@@ -41,17 +49,37 @@ def tx[T](fn: Callable[[], T], *, using: str = DEFAULT_DB_ALIAS) -> T:
     Only outermost callers open one. Nothing that calls the outside world may be inside: it may run more than once.
     """
     started = time.monotonic()
-    pause = 0.01
+    pause, retries = 0.01, 0
     while True:
         try:
             with _turn(using) as end_turn, transaction.atomic(using=using, durable=not _under_test(using)):
                 transaction.on_commit(end_turn, using=using)  # what follows the commit may take long, as a hint does
-                return fn()
+                result = fn()
+                _lose_on_purpose(using)
+                return result
         except Error as error:
-            if _under_test(using) or not _worth_another_try(error) or time.monotonic() - started > RETRY_FOR_SECONDS:
+            seconds = time.monotonic() - started
+            if _under_test(using) or not _worth_another_try(error) or seconds > RETRY_FOR_SECONDS:
                 raise
+            retries += 1
+            if retries == MANY_RETRIES + 1:
+                logger.warning("database.transaction.contended", retries=retries, seconds=round(seconds, 2))
             time.sleep(random.uniform(0, pause))  # noqa: S311  jitter, not a secret
             pause = min(pause * 2, 0.25)
+
+
+class _TestLoser(Exception):
+    """What a driver raises for the transaction that has to give way."""
+
+    sqlstate = "40P01"
+
+
+def _lose_on_purpose(using: str) -> None:
+    """For tests: be the loser of a deadlock or of SQLite's lock, after all was written and before it is committed."""
+    if failpoints.loses("tx.before_commit"):
+        sqlite = connections[using].vendor == "sqlite"
+        cause = sqlite3.OperationalError("database is locked") if sqlite else _TestLoser("deadlock detected")
+        raise OperationalError(str(cause)) from cause
 
 
 @contextmanager

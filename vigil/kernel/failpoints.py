@@ -38,8 +38,21 @@ def hit(name: str) -> None:
             _act(plan)
 
 
-def _act(plan: _Plan) -> None:
+def loses(name: str) -> bool:
+    """Whether `NAME:lose` strikes now: then whoever asks fails as its kind fails, such as a transaction as a loser."""
+    for plan in _PLANS:
+        if plan.name == name and plan.action == "lose" and random.random() < plan.probability:  # noqa: S311  as above
+            _tell(plan)
+            return True
+    return False
+
+
+def _tell(plan: _Plan) -> None:
     os.write(2, f"fail point {plan.name}: {plan.action}\n".encode())  # unbuffered: after `kill` nobody flushes
+
+
+def _act(plan: _Plan) -> None:
+    _tell(plan)
     match plan.action:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)

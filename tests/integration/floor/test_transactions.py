@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection, transaction
+from structlog.testing import capture_logs
 
 from vigil.audit import entries
 from vigil.audit.models import Entry
-from vigil.kernel import database
+from vigil.kernel import database, failpoints
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,6 +41,19 @@ def test_what_fails_leaves_nothing() -> None:
     with pytest.raises(ValueError, match="no"):
         database.tx(fail)
     assert not Entry.objects.filter(subject="s:1").exists()
+
+
+@pytest.mark.parametrize(("losses", "told"), [(1, 0), (5, 1)])
+def test_a_loser_is_tried_again_and_one_that_loses_often_is_told(
+    losses: int, told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [True] * losses
+    monkeypatch.setattr(failpoints, "loses", lambda name: bool(left and left.pop()))
+    with capture_logs() as logs:
+        database.tx(lambda: entries.write(kind="k", subject="s:loser", actor="a", reason=""))
+    assert left == []
+    assert Entry.objects.filter(subject="s:loser").count() == 1
+    assert [line["event"] for line in logs].count("database.transaction.contended") == told
 
 
 def test_it_is_outermost_or_nothing() -> None:
