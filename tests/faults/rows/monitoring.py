@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import requests
 
 from tests.faults.caller import Caller
 from tests.faults.rows.table import KINDS, Plan, Result, finish, row
 from tests.faults.scene import Scene, scene
+from vigil.kernel import clock
 
 STALE = 10
 SETTINGS = {
@@ -38,6 +40,7 @@ def failed_monitoring(plan: Plan) -> Result:
         silent = _silence(running, hosts)
         jumped = _clock_jump(running, hosts)
         bad = _mass_bad(running, hosts)
+        _look_after_it(running, hosts)
         caller = Caller(running, actions=20, kinds=KINDS, targets=20, target_of=lambda number: f"db-{number:02}")
         running.until(lambda: caller.done, seconds=60)
         return finish(running, caller, began=began) | silent | jumped | bad
@@ -83,8 +86,10 @@ def _silence(running: Scene, hosts: Sequence[str]) -> dict[str, object]:
         while time.monotonic() < until:
             _report(running, heard, WELL)
             running.wait(2)
-    noticed = _count(running, "SELECT count(*) FROM policies_incident JOIN policies_policy p ON p.id = policy_id "
-                     "WHERE p.name = 'silence'")
+    noticed = _count(
+        running,
+        "SELECT count(*) FROM policies_incident JOIN policies_policy p ON p.id = policy_id WHERE p.name = 'silence'",
+    )
     return {
         "silent targets": len(hosts) - len(heard),
         "silent targets noticed": noticed,
@@ -95,7 +100,7 @@ def _silence(running: Scene, hosts: Sequence[str]) -> dict[str, object]:
 
 def _clock_jump(running: Scene, hosts: Sequence[str]) -> dict[str, object]:
     """Readings from an hour ahead are refused, and nothing is done because of them."""
-    ahead = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    ahead = (clock.now() + timedelta(hours=1)).isoformat()
     body = [{**_reading(host, "cpu", 99.0), "timestamp": ahead} for host in hosts[:100]]
     status = _send(running, running.session(), body)
     running.wait(3)
@@ -108,10 +113,10 @@ def _clock_jump(running: Scene, hosts: Sequence[str]) -> dict[str, object]:
 def _mass_bad(running: Scene, hosts: Sequence[str]) -> dict[str, object]:
     """Ten targets a request, all of them within ten seconds or as fast as they are taken."""
     _report(running, hosts, WELL)
-    began = time.time()
+    began = time.monotonic()
     with running.fault("all targets are bad"):
         _report(running, hosts, BAD, at_once=10)
-        took = time.time() - began
+        took = time.monotonic() - began
         until = time.monotonic() + 30
         while time.monotonic() < until:
             _report(running, hosts, BAD)
@@ -131,6 +136,17 @@ def _mass_bad(running: Scene, hosts: Sequence[str]) -> dict[str, object]:
         "no brake": int(not any(kind == "storm.began" for kind, _, _, _ in brakes)),
         "told more than once": sum(int(count) - 1 for _, _, count, _ in brakes),
     }
+
+
+def _look_after_it(running: Scene, hosts: Sequence[str]) -> None:
+    """All is well again, and a person has looked: what the storms held is asked about again, and no longer wanted."""
+    session = running.session()
+    for _ in range(3):
+        _report(running, hosts, WELL)
+        running.wait(2)
+    for subject, *_ in running.ask("SELECT subject FROM audit_entry WHERE kind = 'storm.began'"):
+        body = {"scope": subject.removeprefix("storm:"), "reason": "the monitoring was wrong"}
+        session.post(f"{running.api}/guards/reset", json=body, timeout=20).raise_for_status()
 
 
 def _decisions(running: Scene, guard: str) -> int:

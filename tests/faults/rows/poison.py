@@ -13,6 +13,12 @@ from tests.faults.scene import Scene, scene
 EVERY = 8
 """One action in so many is poison: of 640 eight kinds of ten each."""
 
+NEVER_TAKEN_UP = (
+    "UPDATE actions_action SET created_at = {ago}, deadline = {past} "  # noqa: S608
+    f"WHERE kind = '{poisoned.MISSING}' AND state = 'ready'"
+)
+"""Nobody knows their remediator, so they wait until their deadline: it is moved into the past."""
+
 LONG = 420.0
 """Work that kills its worker loses two leases of 25 s; broken code is asked about, and tried three times."""
 
@@ -29,10 +35,7 @@ def poison(plan: Plan) -> Result:
         caller = _order(running, plan, kinds)
         good_after = _wait_for_good(running, plan, began=began)
         running.until(lambda: _left(running) == 0, seconds=LONG)
-        running.write(
-            "UPDATE actions_action SET created_at = {ago}, deadline = {past} "  # nobody ever takes it up
-            f"WHERE kind = '{poisoned.MISSING}' AND state = 'ready'"
-        )
+        running.write(NEVER_TAKEN_UP)
         result = finish(running, caller, began=began)
         return result | {
             "good done after s": good_after,
@@ -60,7 +63,12 @@ def _order(running: Scene, plan: Plan, kinds: list[str]) -> Caller:
 
     kinds = [given[-1], *given[:-1]]  # numbers begin at 1
     return Caller(
-        running, actions=plan.actions, kinds=kinds, targets=100, outstanding=60 + plan.actions // EVERY, target_of=target_of
+        running,
+        actions=plan.actions,
+        kinds=kinds,
+        targets=100,
+        outstanding=60 + plan.actions // EVERY,
+        target_of=target_of,
     )
 
 

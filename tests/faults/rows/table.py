@@ -68,6 +68,8 @@ class SkipRow(Exception):
 NEVER = frozenset(
     {
         "5xx but 503",
+        "actions from silence",
+        "actions from the future",
         "called a success unasked",
         "ingest 5xx but 503",
         "ingest answered differently",
@@ -75,11 +77,15 @@ NEVER = frozenset(
         "ingest lost or doubled",
         "killed more than two workers",
         "leases stolen",
+        "more actions than the cap",
+        "more than one in a hundred tried so often",
+        "no brake",
         "past their deadline, not expired",
         "poison that went well",
         "slots that ran twice",
         "sweeps missing too long",
         "stalled workers",
+        "told more than once",
         "worker mains lost",
     }
 )
