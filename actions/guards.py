@@ -320,7 +320,7 @@ def blast_radius(target: str, found: Repairs | None) -> Answer:
     """Only so much of a fleet is repaired in a span of time: the rest must be there if the repair was the mistake."""
     if found is None or not found.fleet.counts:
         return ALLOWED
-    known, shares = len(found.fleet.members), found.fleet.shares
+    known, shares = len(found.fleet.members | {target}), found.fleet.shares
     cap, used = at_least_one(shares.repaired, of=known), len(found.repaired - {target})
     if used < cap:
         return ALLOWED

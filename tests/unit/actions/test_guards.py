@@ -165,6 +165,11 @@ def test_a_share_is_rounded_down_but_never_to_none(percent: int, of: int, some_o
     assert guards.at_least_one(percent, of=of) == some_of
 
 
+def test_a_target_that_its_fleet_does_not_know_yet_is_one_of_it() -> None:
+    found = repairs(repaired=10, shares=Shares(repaired=100))
+    assert guards.blast_radius("web-10", found) == guards.ALLOWED
+
+
 @pytest.mark.parametrize(
     ("minutes", "last"), [([], None), ([0, 10], None), ([0, 10, 60], 60), ([0, 10, 61], None), ([90, 0, 80, 70], 90)]
 )
