@@ -26,6 +26,7 @@ from vigil.telemetry import metrics
 logger = structlog.get_logger(__name__)
 
 LONGEST_REASON = 2_000
+_STILL_WAITING = Q(approval_expires_at__gt=Now())
 BEFORE_SHOWN = 5
 """How many earlier actions on the target are shown."""
 
@@ -243,7 +244,7 @@ def _release(row: Action, because: transitions.Why, *, now: datetime) -> None:
         goal=State.READY,
         because=because,
         at=now,
-        where=Q(approval_expires_at__gt=Now()),
+        where=_STILL_WAITING,
         values={"approved_at": now, "run_after": now, "hinted_at": now, "deadline": now + row.run_span},
     )
     if not moved:

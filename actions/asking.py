@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import cast
 
 import structlog
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from actions import execution, retry, settling, storable, transitions
@@ -220,7 +219,7 @@ def _settle(doubt: _Doubt, step: retry.Next, *, message: str, answer: base.Answe
             answer=answer.state if answer is not None else "",
         ),
         at=now,
-        where=Q(state_seq=doubt.row.state_seq),
+        equal={"state_seq": doubt.row.state_seq},
         values=settling.columns(doubt.row, step, message=message, run_id=doubt.attempt.run_id, now=now),
     )
     outcome = _OUTCOMES.get(answer.state) if answer is not None else None

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Max, Q, QuerySet
 
 from actions import guards
 from actions.guards import Fleet, Limits, Repairs, Storm, Usage
 from actions.models import NOT_OVER, Action, Attempt, Budget, TargetGuard
 from actions.states import HOLDING, UNDER_WAY, State
+from vigil.kernel.statements import Given, Select
 
 GLOBAL = "global"
 
@@ -77,6 +79,20 @@ def lock_target(target: str) -> TargetGuard:
     return TargetGuard.objects.select_for_update().get(target=target)
 
 
+def next_fence(target: str) -> int:
+    """Raise the target's fence. On PostgreSQL the row's lock makes claims of one target come one by one."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT_FENCE, [target])
+        return int(cursor.fetchone()[0])
+
+
+_NEXT_FENCE = """
+    INSERT INTO actions_targetguard (target, fence) VALUES (%s, 1)
+    ON CONFLICT (target) DO UPDATE SET fence = actions_targetguard.fence + 1
+    RETURNING fence
+"""
+
+
 def in_line() -> QuerySet[Action]:
     """Live actions that nobody's word keeps from running. One that waits for a word keeps no other from a target:
     whether there is room for it is asked when it is approved."""
@@ -131,11 +147,12 @@ def room_to_start(load: Load, *, action_id: int, by_hand: bool = False, now: dat
 
     What a person ordered is neither held by a storm nor counted against what all policies together may do.
     """
-    rows = lock(load.scopes)
-    usages = [Usage(name="all of Vigil", used=_holding(), cap=_global_cap(rows.get(GLOBAL)))]
+    rows = {row.scope: row for row in _LOCKED(**dict(zip(_SCOPES, load.scopes + [""] * len(_SCOPES), strict=False)))}
+    holding = _holding_of(load)
+    usages = [Usage(name="all of Vigil", used=holding[GLOBAL], cap=_global_cap(rows.get(GLOBAL)))]
     for scope, row in rows.items():
         if scope != GLOBAL and row.concurrency_max is not None:
-            usages.append(Usage(name=scope, used=_holding(scope), cap=row.concurrency_max))
+            usages.append(Usage(name=scope, used=holding[scope], cap=row.concurrency_max))
     answers = [guards.concurrency(tuple(usages)), _policy_rate(load, rows, action_id=action_id, now=now)]
     if not by_hand:
         storms = (storm_of(rows[scope]) for scope in (GLOBAL, f"policy:{load.policy_name}") if scope in rows)
@@ -197,21 +214,39 @@ def _global_rate(row: Budget | None) -> tuple[int, timedelta]:
     return int(settings.VIGIL_GLOBAL_RATE_COUNT), timedelta(seconds=settings.VIGIL_GLOBAL_RATE_SECONDS)
 
 
-def _holding(scope: str = GLOBAL) -> int:
-    """How many count against the cap of a scope. Of all of Vigil those do that are under way: a handful that waits for
-    a person, for days perhaps, must not keep it from acting elsewhere. Groups and fleets may be harmed by them still."""
-    what, _, name = scope.partition(":")
-    rows = Action.objects.filter(state__in=UNDER_WAY if scope == GLOBAL else HOLDING)
-    match what:
-        case "type":
-            rows = rows.filter(action_type__name=name)
-        case "policy":
-            rows = rows.filter(policy_name=name)
-        case "group":
-            rows = rows.filter(concurrency_group=name)
-        case "fleet":
-            rows = rows.filter(fleet=name)
-    return rows.count()
+def _holding() -> int:
+    """How many count against the cap on all of Vigil: those under way. A handful that waits for a person, for days
+    perhaps, must not keep it from acting elsewhere. Groups and fleets may be harmed by them still."""
+    return Action.objects.filter(state__in=UNDER_WAY).count()
+
+
+def _holding_of(load: Load) -> dict[str, int]:
+    """How many count against each cap now: under way in all of Vigil, or holding a target in a scope of the load."""
+    names = {"type": load.kind, "policy": load.policy_name, "group": load.group, "fleet": load.fleet}
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLDING, list(names.values()))
+        every, *each = cursor.fetchone()
+    return {GLOBAL: every} | {f"{what}:{name}": count for (what, name), count in zip(names.items(), each, strict=True)}
+
+
+_HOLDING = f"""
+    SELECT count(*) FILTER (WHERE state <> '{State.NEEDS_HUMAN.value}'),
+        count(*) FILTER (WHERE kind = %s),
+        count(*) FILTER (WHERE policy_name = %s),
+        count(*) FILTER (WHERE concurrency_group = %s),
+        count(*) FILTER (WHERE fleet = %s)
+    FROM actions_action WHERE state IN ({", ".join(f"'{state.value}'" for state in sorted(HOLDING))})
+"""  # noqa: S608
+"""One pass, and the states literally, so that the plan is the same for all."""
+
+_SCOPES = ("first", "second", "third", "fourth", "fifth")
+_LOCKED = Select(
+    lambda: (
+        Budget.objects.select_for_update()
+        .filter(scope__in=[Given(name, Budget._meta.get_field("scope")) for name in _SCOPES])
+        .order_by("scope")
+    )
+)
 
 
 def _effects(policy_name: str, *, since: datetime) -> int:

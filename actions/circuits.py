@@ -48,9 +48,10 @@ def troubled(*, kind: str, error_class: str, http_status: int | None, first_byte
     return http_status >= 500 if http_status is not None else not first_byte_sent
 
 
-def before_call(remediator_id: int, *, now: datetime) -> guards.Answer:
-    """Whether a call may begin now; nothing is locked or taken."""
-    return asked(Circuit.objects.filter(pk=remediator_id).first(), now=now)
+def calm(row: Circuit | None) -> bool:
+    """Its last call, if any, went well. A circuit is locked only while it is not calm: workers of a remediator that
+    works never wait for one another."""
+    return row is None or (row.position == Position.CLOSED and row.failures == 0)
 
 
 def lock(remediator_id: int) -> Circuit | None:
@@ -72,8 +73,9 @@ def let_through(row: Circuit | None, *, now: datetime) -> None:
         _keep(row, after)
 
 
-def tell(remediator_id: int, *, outcome: base.Outcome, began_at: datetime, now: datetime) -> None:
-    """Note how a call ended. Before the action's row is locked: calls lock circuits first."""
+def tell(remediator_id: int, *, seen: Circuit | None, outcome: base.Outcome, began_at: datetime, now: datetime) -> None:
+    """Note how a call ended; `seen` is the circuit as it was just read. Before the action's row is locked: calls lock
+    circuits first."""
     bad = troubled(
         kind=outcome.kind,
         error_class=outcome.error_class,
@@ -84,7 +86,7 @@ def tell(remediator_id: int, *, outcome: base.Outcome, began_at: datetime, now: 
         return
     rows = Circuit.objects.select_for_update().filter(pk=remediator_id)
     if not bad:
-        row = rows.exclude(position=Position.CLOSED, failures=0).first()
+        row = None if calm(seen) else rows.first()
         if row is not None:
             _keep(row, breaker.succeeded(_of(row), began_at=began_at))
         return

@@ -6,17 +6,19 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import IntegrityError
-from django.db.models import DateTimeField, F, Q, Value
-from django.db.models.functions import Coalesce, Now
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Now
 
 import vigil
-from actions import budgets, circuits, control, guards, line, quarantines, transitions
-from actions.models import Action, Attempt, TargetGuard, with_remediators
+from actions import budgets, circuits, guards, line, permission, quarantines, transitions
+from actions.models import Action, Attempt, with_remediators
 from actions.remediators import pull, registry
 from actions.states import CLAIMABLE, State
+from vigil.audit import entries
 from vigil.audit.models import Entry
-from vigil.kernel import failpoints
+from vigil.kernel import failpoints, statements
 from vigil.kernel.database import database_now, tx
+from vigil.kernel.statements import Given
 
 LEASE = timedelta(seconds=25)
 """Above the task's hard time limit (24 s): a live worker never loses its lease."""
@@ -29,13 +31,23 @@ DROPPED_FOR = timedelta(seconds=5)
 class Claimed:
     """The lease on an action."""
 
-    action_id: int
+    row: Action
+    """As it was when it was leased."""
     token: int
     """The fence of this claim: only its holder may go on."""
     worker: str
     entry: Entry
     """Its newest entry in the audit."""
-    remediator_id: int
+
+    @property
+    def action_id(self) -> int:
+        """The action's number."""
+        return self.row.pk
+
+    @property
+    def remediator_id(self) -> int:
+        """Whom it is to be sent to."""
+        return self.row.action_type.remediator_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +55,8 @@ class NotClaimed:
     """Somebody else has it, or it must wait; nothing changed."""
 
     reason: str
+    for_room: bool = False
+    """It may go as soon as some other action ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +83,14 @@ class Dropped:
 class _Lost(Exception):
     """Ends the claim's transaction without a trace."""
 
+    def __init__(self, reason: str, *, for_room: bool = False) -> None:
+        super().__init__(reason)
+        self.for_room = for_room
+
 
 def read(action_id: int) -> Action | None:
     """The action as a worker needs it; what has become of it since is found out when it is claimed."""
-    return with_remediators(Action.objects.filter(pk=action_id)).first()
+    return _READ.one(id=action_id, subject=f"action:{action_id}")
 
 
 def claim(*, action_id: int, worker: str, fetched: bool = False, row: Action | None = None) -> Claimed | NotClaimed:
@@ -84,9 +102,9 @@ def claim(*, action_id: int, worker: str, fetched: bool = False, row: Action | N
     try:
         claimed = tx(lambda: _claim(row or read(action_id), worker, fetched=fetched))
     except _Lost as lost:
-        return NotClaimed(reason=str(lost))
+        return NotClaimed(reason=str(lost), for_room=lost.for_room)
     except IntegrityError:
-        return NotClaimed(reason="another action holds the target")
+        return NotClaimed(reason="another action holds the target", for_room=True)
     failpoints.hit("claim.after_commit")
     return claimed
 
@@ -106,23 +124,22 @@ def drop(claimed: Claimed, *, goal: State, reason: str) -> Dropped:
 def _claim(found: Action | None, worker: str, *, fetched: bool) -> Claimed:
     row = _claimable(found, fetched=fetched)
     # The lease counts from before any wait for a lock: so does the time limit of the worker that it must outlive.
-    control_state, now = control.state_and_time()
-    answer = guards.kill_switch(control_state.switch)
-    if isinstance(answer, guards.Hold):
-        raise _Lost(answer.reason)
-    _check_circuit(row, now=now)
+    seen = permission.look(row.action_type.remediator_id)
+    now = seen.now
+    # Nobody leases what could not be sent; INTENT asks again, with a circuit that is in trouble locked.
+    for answer in (guards.kill_switch(seen.control.switch), circuits.asked(seen.circuit, now=now)):
+        if not isinstance(answer, guards.Allow):
+            raise _Lost(answer.reason)
     load = budgets.Load(
         kind=row.action_type_id, policy_name=row.policy_name, group=row.concurrency_group, fleet=row.fleet
     )
     room = budgets.room_to_start(load, action_id=row.pk, by_hand=row.by_hand, now=now)
     if not isinstance(room, guards.Allow):
-        raise _Lost(room.reason)
-    token = _next_fence(row.target)
-    entry = _take(row, token=token, worker=worker, now=now)
+        raise _Lost(room.reason, for_room=room.guard == "concurrency")
+    token = budgets.next_fence(row.target)
+    taken = _take(row, token=token, worker=worker, now=now)
     failpoints.hit("claim.before_commit")
-    return Claimed(
-        action_id=row.pk, token=token, worker=worker, entry=entry, remediator_id=row.action_type.remediator_id
-    )
+    return Claimed(row=taken.row, token=token, worker=worker, entry=taken.entry)
 
 
 def _claimable(row: Action | None, *, fetched: bool) -> Action:
@@ -140,51 +157,33 @@ def _claimable(row: Action | None, *, fetched: bool) -> Action:
     return row
 
 
-def _check_circuit(row: Action, *, now: datetime) -> None:
-    """Nobody leases what could not be sent; INTENT asks again, with the circuit locked."""
-    answer = circuits.before_call(row.action_type.remediator_id, now=now)
-    if not isinstance(answer, guards.Allow):
-        raise _Lost(answer.reason)
-
-
-def _next_fence(target: str) -> int:
-    """Raise the target's fence. On PostgreSQL the row's lock makes claims of one target come one by one."""
-    guard = TargetGuard.objects.filter(target=target)
-    if not guard.update(fence=F("fence") + 1):
-        budgets.lock_target(target)
-        guard.update(fence=F("fence") + 1)
-    return TargetGuard.objects.values_list("fence", flat=True).get(target=target)
-
-
-def _take(row: Action, *, token: int, worker: str, now: datetime) -> Entry:
-    still_due = Q(
-        line.unobstructed(),
-        run_after__lte=Now(),
-        deadline__gt=Now(),
-        cancel_requested_at__isnull=True,
-    )
+def _take(row: Action, *, token: int, worker: str, now: datetime) -> transitions.Step:
     taken = transitions.step(
         action_id=row.pk,
         held=row,
+        previous=entries.known(subject=row.subject, seq=row.state_seq, digest=getattr(row, "newest_digest", None)),
         origin=State(row.state),
         goal=State.LEASED,
         because=transitions.why(actor=f"worker:{worker}", reason="claimed", token=token),
         at=now,
-        where=still_due,
-        values={"lease_owner": worker, "lease_token": token, "lease_expires_at": now + LEASE},
+        where=_MAY_GO,
+        values={"lease_owner": worker, "lease_token": token, "lease_expires_at": now + LEASE, "turned_away_at": None},
     )
     if taken is None:
-        raise _Lost("it is not due, not first in its line, or somebody was faster")
-    return taken.entry
+        raise _Lost("it is not due, not first in its line, or somebody was faster", for_room=True)
+    return taken
 
 
 def _intend(claimed: Claimed) -> Intent | Dropped:
     asked = time.monotonic()
-    switch = guards.kill_switch(control.state().switch)
+    seen = permission.look(claimed.remediator_id)
+    switch = guards.kill_switch(seen.control.switch)
     if isinstance(switch, guards.Hold):
         return _drop(claimed, goal=State.READY, reason=switch.reason)
-    circuit = circuits.lock(claimed.remediator_id)
-    now = database_now()  # under the lock: what is committed while the circuit is closed also began before it opened
+    circuit, now = seen.circuit, seen.now
+    if not circuits.calm(circuit):
+        circuit = circuits.lock(claimed.remediator_id)
+        now = database_now()  # under the lock: what is committed while it is closed also began before it opened
     answer = circuits.asked(circuit, now=now)
     if not isinstance(answer, guards.Allow):
         return _drop(claimed, goal=State.READY, reason=answer.reason)
@@ -193,7 +192,7 @@ def _intend(claimed: Claimed) -> Intent | Dropped:
         return _say_why_not(claimed, now=now)
     circuits.let_through(circuit, now=now)
     row = begun.row
-    attempt = Attempt.objects.create(
+    attempt = Attempt(
         action_id=row.pk,
         number=row.attempt_no,
         token=claimed.token,
@@ -201,6 +200,7 @@ def _intend(claimed: Claimed) -> Intent | Dropped:
         code_version=str(getattr(vigil, "__version__", "")),
         intent_at=now,
     )
+    statements.insert(attempt)
     if not row.by_hand:
         quarantines.after_effect(row, now=now)
     failpoints.hit("intent.before_commit")
@@ -208,22 +208,29 @@ def _intend(claimed: Claimed) -> Intent | Dropped:
 
 
 def _begin(claimed: Claimed, *, now: datetime) -> transitions.Step | None:
-    mine = Q(lease_token=claimed.token, lease_owner=claimed.worker, lease_expires_at__gt=Now())
-    wanted = Q(cancel_requested_at__isnull=True, deadline__gt=Now(), attempt_no__lt=F("max_attempts"))
+    begun = _begin_as(claimed.row, claimed, previous=claimed.entry, now=now)
+    if begun is not None:
+        return begun
+    row = read(claimed.action_id)  # a note that somebody made meanwhile is a step too, and no reason to give it up
+    return None if row is None else _begin_as(row, claimed, previous=None, now=now)
+
+
+def _begin_as(row: Action, claimed: Claimed, *, previous: Entry | None, now: datetime) -> transitions.Step | None:
     return transitions.step(
-        action_id=claimed.action_id,
-        rows=with_remediators(Action.objects.all()),
-        previous=claimed.entry,
+        action_id=row.pk,
+        held=row,
+        previous=previous,
         origin=State.LEASED,
         goal=State.EXECUTING,
         because=transitions.why(actor=f"worker:{claimed.worker}", reason="about to call", token=claimed.token),
         at=now,
-        where=mine & wanted,
+        where=_STILL_TO_BEGIN,
+        equal={"lease_token": claimed.token, "lease_owner": claimed.worker},
         values={
-            "attempt_no": F("attempt_no") + 1,
+            "attempt_no": row.attempt_no + 1,
             "asked": 0,
             "run_id": "",
-            "started_at": Coalesce(F("started_at"), Value(now, output_field=DateTimeField())),
+            "started_at": row.started_at or now,
         },
     )
 
@@ -243,7 +250,7 @@ def _say_why_not(claimed: Claimed, *, now: datetime) -> Dropped:
 
 def _drop(claimed: Claimed, *, goal: State, reason: str) -> Dropped:
     if goal == State.READY:
-        if _leave(claimed, goal=goal, reason=reason, where=Q(cancel_requested_at__isnull=True)):
+        if _leave(claimed, goal=goal, reason=reason, where=_NOT_CANCELLED):
             return Dropped(reason=reason)
         # Nobody claims what is to be cancelled: back in its line it would only block the target until its deadline.
         goal, reason = State.CANCELLED, "cancelled before it began"
@@ -258,6 +265,19 @@ def _leave(claimed: Claimed, *, goal: State, reason: str, where: Q = transitions
         goal=goal,
         because=transitions.why(actor=f"worker:{claimed.worker}", reason=reason, token=claimed.token),
         at=now,
-        where=Q(where, lease_token=claimed.token),
+        where=where,
+        equal={"lease_token": claimed.token},
         values={"run_after": now + DROPPED_FOR} if goal == State.READY else {"details": reason},
     )
+
+
+def _rows() -> QuerySet[Action]:
+    entry = Entry.objects.filter(subject=Given("subject", Entry._meta.get_field("subject")), seq=OuterRef("state_seq"))
+    rows = with_remediators(Action.objects.filter(pk=Given("id", Action._meta.get_field("id"))))
+    return rows.annotate(newest_digest=Subquery(entry.values("digest")[:1]))
+
+
+_READ = statements.Select(_rows)
+_MAY_GO = line.DUE & line.UNOBSTRUCTED
+_NOT_CANCELLED = Q(cancel_requested_at__isnull=True)
+_STILL_TO_BEGIN = _NOT_CANCELLED & Q(lease_expires_at__gt=Now(), deadline__gt=Now(), attempt_no__lt=F("max_attempts"))

@@ -10,7 +10,7 @@ from django.conf import settings
 from actions.guards import Switch
 from actions.models import ControlSwitch
 from vigil.audit import entries
-from vigil.kernel.database import DatabaseNow, database_now, tx
+from vigil.kernel.database import database_now, tx
 from vigil.kernel.errors import FieldError, Invalid
 
 type Mode = Literal["active", "observe", "paused"]
@@ -39,22 +39,21 @@ class ControlState:
 
 def state() -> ControlState:
     """The switch as it is. Raises a database error when the database is away: no effect starts then either."""
-    return _said_by_file(Path(settings.VIGIL_PAUSE_FILE)) or _said_by_row(ControlSwitch.objects.filter(pk=1).first())
+    row = ControlSwitch.objects.filter(pk=1).values_list("mode", "reason", "by", "at").first()
+    return said(*(row or (None, None, None, None)))
 
 
-def state_and_time() -> tuple[ControlState, datetime]:
-    """The switch as it is, and the database's time when it was read: one way there for both."""
-    row = ControlSwitch.objects.filter(pk=1).annotate(read_at=DatabaseNow()).first()
-    by_file = _said_by_file(Path(settings.VIGIL_PAUSE_FILE))
-    return by_file or _said_by_row(row), database_now() if row is None else row.read_at
+def said(mode: str | None, reason: str | None, by: str | None, at: datetime | None) -> ControlState:
+    """The switch as it is, with its row's columns as they were read just now; all None without a row."""
+    return _said_by_file(Path(settings.VIGIL_PAUSE_FILE)) or _said_by_row(mode, reason or "", by or "", at)
 
 
-def _said_by_row(row: ControlSwitch | None) -> ControlState:
-    if row is None:
+def _said_by_row(mode: str | None, reason: str, by: str, at: datetime | None) -> ControlState:
+    if mode is None:
         return _paused("the control switch has no row: run manage.py migrate, or manage.py resume", by="database")
-    if row.mode not in MODES:
-        return _paused(f"the control switch says {row.mode!r}, which nobody understands", by="database")
-    return ControlState(mode=row.mode, reason=row.reason, by=row.by, at=row.at)
+    if mode not in MODES:
+        return _paused(f"the control switch says {mode!r}, which nobody understands", by="database")
+    return ControlState(mode=mode, reason=reason, by=by, at=at)
 
 
 def history() -> list[tuple[str, datetime]]:

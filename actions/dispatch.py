@@ -39,7 +39,14 @@ from vigil.telemetry import metrics
 LONGEST_TARGET = 250
 LONGEST_NOTES = 10_000
 EVERYTHING = frozenset({"*", "all"})
-_VERIFICATIONS = {"effective": [""], "ineffective": [""], "unverifiable": [""], "relapsed": ["effective"]}
+_UNJUDGED = Q(verification="")
+_VERIFICATIONS = {
+    "effective": _UNJUDGED,
+    "ineffective": _UNJUDGED,
+    "unverifiable": _UNJUDGED,
+    "relapsed": Q(verification="effective"),
+}
+"""What each may follow."""
 _RETRIABLE = frozenset({State.FAILED, State.EXPIRED, State.CANCELLED, State.REJECTED, State.NEEDS_HUMAN})
 
 
@@ -360,7 +367,7 @@ def record_verification(
         because=because,
         at=database_now(),
         values={"verification": verification},
-        where=Q(verification__in=_VERIFICATIONS[verification]),
+        where=_VERIFICATIONS[verification],
     )
     if stored and verification == "relapsed":
         quarantines.after_relapse(Action.objects.get(pk=action_id), now=database_now())

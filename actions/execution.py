@@ -4,19 +4,19 @@ import random
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from django.conf import settings
 from django.db import Error, InterfaceError, OperationalError, connection
-from django.db.models import Q
 
-from actions import circuits, gate, line, retry, settling, storable, transitions
+from actions import circuits, gate, line, permission, retry, settling, storable, transitions
 from actions.claims import Dropped, Intent, NotClaimed, claim, drop, intend, read
 from actions.models import Action, Attempt
 from actions.remediators import base, registry
 from actions.states import State
-from vigil.kernel import context, failpoints
-from vigil.kernel.database import DatabaseNow, database_now, tx
+from vigil.kernel import context, failpoints, statements
+from vigil.kernel.database import DatabaseNow, tx
 from vigil.telemetry import metrics
 
 logger = structlog.get_logger(__name__)
@@ -82,6 +82,9 @@ def build(row: Action) -> base.Remediator:
 
 def _run(row: Action, worker: str, *, fetched: bool, started: float) -> Ran:
     claimed = claim(action_id=row.pk, worker=worker, fetched=fetched, row=row)
+    if isinstance(claimed, NotClaimed) and claimed.for_room and line.turn_away(row.pk):
+        # What stood in its way may have ended before that was noted, and then nobody would hint at it any more.
+        claimed = claim(action_id=row.pk, worker=worker, fetched=fetched)
     if isinstance(claimed, NotClaimed):
         return claimed
     intent_started = time.monotonic()
@@ -170,16 +173,27 @@ def _result(intent: Intent, outcome: base.Outcome, *, durable_keys: bool) -> Non
 
 
 def _store(intent: Intent, outcome: base.Outcome, *, durable_keys: bool, fraction: float) -> None:
-    circuits.tell(
-        intent.row.action_type.remediator_id, outcome=outcome, began_at=intent.attempt.intent_at, now=database_now()
-    )
+    remediator_id = intent.claim.remediator_id
+    seen = permission.look(remediator_id)
+    began_at = intent.attempt.intent_at
+    circuits.tell(remediator_id, seen=seen.circuit, outcome=outcome, began_at=began_at, now=seen.now)
+    settle = partial(_settle, intent=intent, outcome=outcome, durable_keys=durable_keys, fraction=fraction)
+    # As a rule nothing has happened to it meanwhile, and then it need not be read again.
+    if settle(intent.row, now=seen.now):
+        _keep(intent.attempt, outcome, late=False, now=seen.now)
+    else:
+        _store_on_changed(intent, outcome, settle)
+    failpoints.hit("result.before_commit")
+
+
+def _store_on_changed(intent: Intent, outcome: base.Outcome, settle: Callable[..., bool]) -> None:
     locked = Action.objects.select_for_update(of=("self",)).annotate(read_at=DatabaseNow())
     row = locked.select_related("action_type").get(pk=intent.row.pk)
     now = row.read_at
     mine = row.state == State.EXECUTING and row.lease_token == intent.claim.token
     _keep(intent.attempt, outcome, late=not mine, now=now)
     if mine:
-        _settle(row, intent, outcome, durable_keys=durable_keys, now=now, fraction=fraction)
+        settle(row, now=now)
     else:
         logger.warning(
             "actions.result.late",
@@ -188,12 +202,11 @@ def _store(intent: Intent, outcome: base.Outcome, *, durable_keys: bool, fractio
             outcome=outcome.kind,
             reason="its lease was gone when the result came: it is kept and moves nothing",
         )
-    failpoints.hit("result.before_commit")
 
 
 def _settle(
-    row: Action, intent: Intent, outcome: base.Outcome, *, durable_keys: bool, now: datetime, fraction: float
-) -> None:
+    row: Action, *, intent: Intent, outcome: base.Outcome, durable_keys: bool, now: datetime, fraction: float
+) -> bool:
     step = retry.after_attempt(
         as_result(outcome), settling.rules(row, durable_keys=durable_keys), at=now, fraction=fraction
     )
@@ -205,7 +218,7 @@ def _settle(
         http_status=outcome.http_status,
         error_class=outcome.error_class,
     )
-    transitions.step(
+    made = transitions.step(
         action_id=row.pk,
         held=row,
         previous=intent.entry,
@@ -213,9 +226,10 @@ def _settle(
         goal=step.state,
         because=because,
         at=now,
-        where=Q(lease_token=intent.claim.token),
+        equal={"lease_token": intent.claim.token},
         values=settling.columns(row, step, message=outcome.message, run_id=outcome.run_id, now=now),
     )
+    return made is not None
 
 
 def as_result(outcome: base.Outcome) -> retry.Result:
@@ -230,19 +244,20 @@ def as_result(outcome: base.Outcome) -> retry.Result:
 
 
 def _keep(attempt: Attempt, outcome: base.Outcome, *, late: bool, now: datetime) -> None:
-    Attempt.objects.filter(pk=attempt.pk).update(
-        outcome=outcome.kind,
-        retryable=outcome.retryable,
-        late=late,
-        finished_at=now,
-        first_byte_at=_first_byte_at(outcome, now=now),
-        http_status=outcome.http_status,
-        error_class=outcome.error_class[:50],
-        message=storable.words(outcome.message),
-        excerpt=storable.words(outcome.excerpt),
-        details=storable.details(outcome.details),
-        run_id=storable.words(outcome.run_id)[:250],
-    )
+    told = {
+        "outcome": outcome.kind,
+        "retryable": outcome.retryable,
+        "late": late,
+        "finished_at": now,
+        "first_byte_at": _first_byte_at(outcome, now=now),
+        "http_status": outcome.http_status,
+        "error_class": outcome.error_class[:50],
+        "message": storable.words(outcome.message),
+        "excerpt": storable.words(outcome.excerpt),
+        "details": storable.details(outcome.details),
+        "run_id": storable.words(outcome.run_id)[:250],
+    }
+    statements.update(Attempt, where=transitions.ANYWHERE, equal={"id": attempt.pk}, values=told)
 
 
 def _first_byte_at(outcome: base.Outcome, *, now: datetime) -> datetime | None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Max
 
-from actions import breaker, budgets, circuits, control, guards, quarantines
+from actions import breaker, budgets, circuits, control, guards, permission, quarantines
 from actions.dispatch import Held
 from actions.guards import Fleet, Limits, Repairs, Storm, Switch
 from actions.models import ActionType, Attempt, TargetGuard
@@ -149,7 +149,10 @@ class _View:
 def _remediator(kind: str) -> guards.Answer:
     """Whether the remediator may be called now. An order goes through all the same: it waits in line."""
     known = ActionType.objects.filter(name=kind).values_list("remediator_id", flat=True).first()
-    return guards.ALLOWED if known is None else circuits.before_call(known, now=database_now())
+    if known is None:
+        return guards.ALLOWED
+    seen = permission.look(known)
+    return circuits.asked(seen.circuit, now=seen.now)
 
 
 def _usable(kinds: Iterable[str]) -> set[str]:

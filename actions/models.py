@@ -159,6 +159,8 @@ class Action(models.Model):
     run_id = models.CharField(max_length=250, blank=True)
     hinted_at = models.DateTimeField(null=True, blank=True)
     hint_count = models.PositiveIntegerField(default=0)
+    turned_away_at = models.DateTimeField(null=True, blank=True)
+    """When a worker last looked at it and its target, or a cap, had no room: whoever makes room hints at it again."""
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
 
     settle = models.DurationField(null=True, blank=True)
@@ -223,6 +225,9 @@ class Action(models.Model):
             ),
             models.Index(
                 fields=["approval_expires_at"], condition=Q(state="awaiting_approval"), name="actions_awaiting"
+            ),
+            models.Index(
+                fields=["run_after", "id"], condition=Q(turned_away_at__isnull=False), name="actions_turned_away"
             ),
             models.Index(fields=["target", "id"], name="actions_line_of_target"),
             models.Index(fields=["target", "id"], condition=NOT_OVER, name="actions_live_on_target"),

@@ -26,6 +26,10 @@ LOSSES_MAX = 2
 
 _BATCH = 200
 
+_LEASE_OVER = Q(lease_expires_at__lte=Now())
+_PAST_DEADLINE = Q(deadline__lte=Now())
+_UNHEARD = Q(approval_expires_at__lte=Now())
+
 
 def run(*, at: datetime) -> dict[str, int]:
     """One whole pass: how much of what was put right.
@@ -70,7 +74,7 @@ def _attempted(name: str, step: Callable[[], int], *, at: datetime) -> int:
 
 def _return_leases() -> int:
     """A worker that died before it sent anything: the action goes back to its line."""
-    return _each(Action.objects.filter(state=State.LEASED, lease_expires_at__lte=Now()), _return_lease)
+    return _each(Action.objects.filter(_LEASE_OVER, state=State.LEASED), _return_lease)
 
 
 def _return_lease(row: Action) -> bool:
@@ -86,7 +90,7 @@ def _return_lease(row: Action) -> bool:
 
 def _doubt_executions() -> int:
     """A worker that died after it committed the intent: nobody knows what the remediator got."""
-    return _each(Action.objects.filter(state=State.EXECUTING, lease_expires_at__lte=Now()), _doubt_execution)
+    return _each(Action.objects.filter(_LEASE_OVER, state=State.EXECUTING), _doubt_execution)
 
 
 def _doubt_execution(row: Action) -> bool:
@@ -107,14 +111,15 @@ def _lose_lease(row: Action, *, goal: State, reason: str, losses: int) -> bool:
         goal=goal,
         because=transitions.why(actor=ACTOR, reason=reason, lease_losses=losses, worker=row.lease_owner),
         at=now,
-        where=Q(state_seq=row.state_seq, lease_expires_at__lte=Now()),  # a cancellation meanwhile changes the goal
+        where=_LEASE_OVER,
+        equal={"state_seq": row.state_seq},  # a cancellation meanwhile changes the goal
         values={"lease_losses": losses, "run_after": now + wait, "asked": 0, "details": reason},
     )
 
 
 def _expire() -> int:
     """Nothing starts after its deadline; what waits for it is over."""
-    return _each(Action.objects.filter(state__in=CLAIMABLE, deadline__lte=Now()), _expire_one)
+    return _each(Action.objects.filter(_PAST_DEADLINE, state__in=CLAIMABLE), _expire_one)
 
 
 def _expire_one(row: Action) -> bool:
@@ -125,14 +130,14 @@ def _expire_one(row: Action) -> bool:
         goal=State.EXPIRED,
         because=transitions.why(actor=ACTOR, reason=reason, deadline=row.deadline.isoformat()),
         at=database_now(),
-        where=Q(deadline__lte=Now()),
+        where=_PAST_DEADLINE,
         values={"details": row.details or reason},
     )
 
 
 def _expire_unapproved() -> int:
     """Nobody said a word in time. What is still wrong is proposed again by the next evaluation."""
-    waited = Action.objects.filter(state=State.AWAITING_APPROVAL, approval_expires_at__lte=Now())
+    waited = Action.objects.filter(_UNHEARD, state=State.AWAITING_APPROVAL)
     return _each(waited, _expire_one_unapproved)
 
 
@@ -146,7 +151,7 @@ def _expire_one_unapproved(row: Action) -> bool:
             actor=ACTOR, reason=reason, people=row.people, approved_by=[one.by for one in row.approvals.all()]
         ),
         at=database_now(),
-        where=Q(approval_expires_at__lte=Now()),
+        where=_UNHEARD,
         values={"details": reason},
     )
 
@@ -184,7 +189,9 @@ def _told(row: tuple[int, str]) -> bool:
 
 def _mark(ids: list[int]) -> int:
     now = database_now()
-    return Action.objects.filter(_silent(now), pk__in=ids).update(hinted_at=now, hint_count=F("hint_count") + 1)
+    return Action.objects.filter(_silent(now), pk__in=ids).update(
+        hinted_at=now, hint_count=F("hint_count") + 1, turned_away_at=None
+    )
 
 
 def _silent(now: datetime) -> Q:

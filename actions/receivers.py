@@ -4,8 +4,5 @@ from actions import hints, line
 
 
 def hint_the_next(*, target: str, **_: object) -> None:
-    """Hint at the head of the freed target's line, and at the one that has waited longest for any room."""
-    due = line.due()
-    freed = due.filter(target=target).values_list("id", flat=True)[:1]
-    oldest = due.values_list("id", flat=True)[:1]
-    hints.give(sorted({*freed, *oldest}))
+    """Hint at those that a worker had to leave and that may go now; of all others a hint is on its way."""
+    hints.give(line.next_turned_away(target=target))

@@ -3,4 +3,5 @@
 from django.dispatch import Signal
 
 action_finished = Signal()
-"""After the commit that ended an action: `action_id: int, incident_id: int | None, target: str, status: str`."""
+"""After the commit that ended an action: `action_id: int, incident_id: int | None, target: str, status: str,
+verify_after: datetime | None`."""

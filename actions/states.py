@@ -45,7 +45,7 @@ HOLDING = frozenset({State.LEASED, State.EXECUTING, State.ACCEPTED, State.UNKNOW
 """The target is occupied: there is an effect, or there may be one."""
 
 UNDER_WAY = HOLDING - {State.NEEDS_HUMAN}
-"""Somebody is at it, or is being asked about it. One that waits for a person keeps its target, and no slot of Vigil's."""
+"""Somebody is at it, or is asked about it. One that waits for a person keeps its target, and no slot of Vigil's."""
 
 TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.EXPIRED, State.CANCELLED, State.REJECTED})
 LIVE = frozenset(State) - TERMINAL

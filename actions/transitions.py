@@ -15,12 +15,13 @@ from actions.models import Action
 from actions.states import LEASE_HELD, TERMINAL, State, may_move, status_of
 from vigil.audit import entries
 from vigil.audit.models import Entry
-from vigil.kernel import context
+from vigil.kernel import context, statements
 from vigil.telemetry import metrics
 
 logger = structlog.get_logger(__name__)
 
 ANYWHERE = Q()
+_ONE_STEP_ON = F("state_seq") + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +59,24 @@ def move(
     because: Why,
     at: datetime,
     where: Q = ANYWHERE,
+    equal: Mapping[str, object] | None = None,
     values: Mapping[str, object] | None = None,
 ) -> bool:
     """Take the action from `origin` to `goal` if it is still there and `where` holds; False: somebody was faster.
 
-    `at` is the database's time. `values` are further columns to set.
+    `at` is the database's time. `where` is a constant of its module; what varies is said in `equal`, as columns and the
+    values that they must have. `values` are further columns to set.
     """
-    made = step(action_id=action_id, origin=origin, goal=goal, because=because, at=at, where=where, values=values)
+    made = step(
+        action_id=action_id,
+        origin=origin,
+        goal=goal,
+        because=because,
+        at=at,
+        where=where,
+        equal=equal,
+        values=values,
+    )
     return made is not None
 
 
@@ -76,6 +88,7 @@ def step(
     because: Why,
     at: datetime,
     where: Q = ANYWHERE,
+    equal: Mapping[str, object] | None = None,
     values: Mapping[str, object] | None = None,
     rows: QuerySet[Action] | None = None,
     held: Action | None = None,
@@ -83,20 +96,19 @@ def step(
 ) -> Step | None:
     """The same, and what came of it; None: somebody was faster.
 
-    `rows` says how to read the action afterwards. It is not read when the caller has it as it is: `held` is a row that
-    nobody else can have changed, because it is locked, or because it is taken only if it is still at the same step.
+    The action is read again afterwards unless the caller has it as it is: `held` is a row that nobody else can have
+    changed, because it is locked, or because it is taken only if it is still at the same step. `rows` says how to read.
     `previous` is its newest entry in the audit, where the caller wrote that.
     """
     if not may_move(origin, goal):
         raise ValueError(f"An action never goes from {origin} to {goal}.")
-    changes: dict[str, object] = {"state": goal.value, "state_seq": F("state_seq") + 1, **(values or {})}
+    changes: dict[str, object] = {"state": goal.value, "state_seq": _ONE_STEP_ON, **(values or {})}
     if goal not in LEASE_HELD:
         changes |= {"lease_owner": None, "lease_expires_at": None}
     if goal in TERMINAL:
         changes["finished_at"] = at
-    if held is not None:
-        where = where & Q(state_seq=held.state_seq)
-    if not _swap(action_id, origin, where, changes):
+    same = dict(equal or {}) if held is None else {**(equal or {}), "state_seq": held.state_seq}
+    if not _swap(action_id, origin, changes, where=where, equal=same):
         return None
     if held is not None:
         row = _changed(held, changes)
@@ -127,7 +139,7 @@ def remark(
     where: Q = ANYWHERE,
 ) -> bool:
     """Change something else about an action that stays in `state`; it is a numbered step as well."""
-    if not _swap(action_id, state, where, {"state_seq": F("state_seq") + 1, **values}):
+    if not _swap(action_id, state, {"state_seq": _ONE_STEP_ON, **values}, where=where, equal={}):
         return False
     row = Action.objects.get(pk=action_id)
     _audit(row, origin=state.value, kind=kind, because=because, at=at)
@@ -135,8 +147,11 @@ def remark(
     return True
 
 
-def _swap(action_id: int, origin: State, where: Q, changes: Mapping[str, object]) -> bool:
-    return Action.objects.filter(where, pk=action_id, state=origin.value).update(**changes) == 1
+def _swap(
+    action_id: int, origin: State, changes: Mapping[str, object], *, where: Q, equal: Mapping[str, object]
+) -> bool:
+    here = {"id": action_id, "state": origin.value, **equal}
+    return statements.update(Action, where=where, equal=here, values=changes) == 1
 
 
 def _tell(row: Action, *, origin: str, kind: str, because: Why, at: datetime, previous: Entry | None = None) -> Entry:
@@ -174,7 +189,12 @@ def _announce_end(row: Action) -> None:
         seconds = (row.finished_at - row.started_at).total_seconds()
         metrics.action_duration_seconds.labels(action=row.action_type_id).observe(seconds)
     signals.action_finished.send_robust(
-        sender=Action, action_id=row.pk, incident_id=row.incident_id, target=row.target, status=row.status
+        sender=Action,
+        action_id=row.pk,
+        incident_id=row.incident_id,
+        target=row.target,
+        status=row.status,
+        verify_after=row.verify_after,
     )
 
 

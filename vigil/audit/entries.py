@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from vigil.audit.models import Entry
-from vigil.kernel import clock, context
+from vigil.kernel import clock, context, statements
 
 
 def write(
@@ -55,8 +55,13 @@ def write(
         previous_digest=previous.digest if previous else "",
     )
     entry.digest = digest_of(entry)
-    entry.save(force_insert=True)
+    statements.insert(entry)
     return entry
+
+
+def known(*, subject: str, seq: int, digest: str | None) -> Entry | None:
+    """An entry of which no more was read than what the next one needs of it; None without a digest."""
+    return None if digest is None else Entry(subject=subject, seq=seq, digest=digest)
 
 
 def of(subject: str) -> QuerySet[Entry]:

@@ -1,0 +1,158 @@
+"""Statements that run often, put together once in a process: that costs Django more than carrying them out costs.
+
+They are written as querysets, whose changing values are `Given`; so there is one text for all databases, and a renamed
+column is an error of the type checker's or the first test's.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, cast
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models import Expression, Field, Model, Q, QuerySet, query, sql
+
+
+class Given(Expression):
+    """Stands in a queryset for a value of the field that is said when the statement runs."""
+
+    def __init__(self, name: str, field: "Field[Any, Any]") -> None:
+        super().__init__(output_field=field)
+        self.name = name
+        self._field = field
+
+    def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, tuple[Any, ...]]:
+        """A place for a parameter, and itself as what is to be put there."""
+        return "%s", (self,)
+
+    def of(self, values: Mapping[str, object], connection: Any) -> object:
+        """The value as the database wants it."""
+        return self._field.get_db_prep_value(values[self.name], connection, prepared=False)
+
+
+class Select[M: Model]:
+    """A SELECT of whole rows. What it selects along with them comes with them, annotations too."""
+
+    def __init__(self, rows: Callable[[], QuerySet[M]]) -> None:
+        """`rows` is asked once for each kind of database."""
+        self._rows = rows
+        self._compiled: dict[str, tuple[str, Sequence[Any], Any]] = {}
+
+    def __call__(self, *, using: str = DEFAULT_DB_ALIAS, **given: object) -> list[M]:
+        """The rows, with these values given."""
+        connection = connections[using]
+        text, parameters, compiler = self._in(connection.vendor, using)
+        found = _run(connection, text, parameters, given, fetch=True)
+        return list(_rows_of(compiler, found, connection))
+
+    def one(self, *, using: str = DEFAULT_DB_ALIAS, **given: object) -> M | None:
+        """The first row, or None."""
+        return next(iter(self(using=using, **given)), None)
+
+    def _in(self, vendor: str, using: str) -> tuple[str, Sequence[Any], Any]:
+        if vendor not in self._compiled:
+            compiler = self._rows().using(using).query.get_compiler(using)
+            text, parameters = compiler.as_sql()
+            self._compiled[vendor] = (text, parameters, compiler)
+        return self._compiled[vendor]
+
+
+def update(
+    model: type[Model],
+    *,
+    where: Q,
+    equal: Mapping[str, object],
+    values: Mapping[str, object],
+    using: str = DEFAULT_DB_ALIAS,
+) -> int:
+    """Set `values` where the columns are `equal` and `where` holds; how many rows that were.
+
+    Put together once for each `where`, so that has to be a constant of its module, and for each set of names.
+    Expressions among the values are part of the text, and must be constants as well.
+    """
+    connection = connections[using]
+    plain = {name: value for name, value in values.items() if not hasattr(value, "resolve_expression")}
+    computed = tuple((name, value) for name, value in values.items() if name not in plain)
+    text, parameters = _update(model, _Same(where), tuple(equal), tuple(plain), computed, connection.vendor, using)
+    given = {f"old {name}": value for name, value in equal.items()} | plain
+    return int(_run(connection, text, parameters, given, fetch=False))
+
+
+def insert(row: Model, *, using: str = DEFAULT_DB_ALIAS) -> None:
+    """Insert a new row, whose key the database makes. No signal is sent."""
+    connection = connections[using]
+    model = type(row)
+    text, parameters = _insert(model, connection.vendor, using)
+    given = {field.attname: getattr(row, field.attname) for field in _written(model)}
+    ((row.pk,),) = _run(connection, text, parameters, given, fetch=True)
+    row._state.adding, row._state.db = False, using
+
+
+class _Same:
+    """Compares by identity: a condition is taken for known only when it is the same object."""
+
+    def __init__(self, where: Q) -> None:
+        self.where = where
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.where is other.where
+
+    def __hash__(self) -> int:
+        return id(self.where)
+
+
+@lru_cache(maxsize=256)
+def _update(
+    model: type[Model],
+    same: _Same,
+    equal: tuple[str, ...],
+    plain: tuple[str, ...],
+    computed: tuple[tuple[str, Any], ...],
+    _vendor: str,
+    using: str,
+) -> tuple[str, Sequence[Any]]:
+    fields = model._meta.get_field
+    is_now = {name: Given(f"old {name}", cast("Field[Any, Any]", fields(name))) for name in equal}
+    becomes = {name: Given(name, cast("Field[Any, Any]", fields(name))) for name in plain}
+    statement = model._base_manager.filter(same.where, **is_now).order_by().query.chain(sql.UpdateQuery)
+    cast("Any", statement).add_update_values({**becomes, **dict(computed)})
+    return cast("tuple[str, Sequence[Any]]", statement.get_compiler(using).as_sql())
+
+
+@lru_cache(maxsize=64)
+def _insert(model: type[Model], _vendor: str, using: str) -> tuple[str, Sequence[Any]]:
+    fields = _written(model)
+    row = model(**{field.attname: Given(field.attname, field) for field in fields})
+    statement: Any = sql.InsertQuery(model)
+    statement.insert_values(fields, [row], raw=True)
+    compiler = statement.get_compiler(using)
+    compiler.returning_fields = [model._meta.pk]
+    ((text, parameters),) = compiler.as_sql()
+    return text, parameters
+
+
+def _written(model: type[Model]) -> "list[Field[Any, Any]]":
+    return [field for field in model._meta.concrete_fields if not field.primary_key]
+
+
+def _run(connection: Any, text: str, parameters: Sequence[Any], given: Mapping[str, object], *, fetch: bool) -> Any:
+    said = [one.of(given, connection) if isinstance(one, Given) else one for one in parameters]
+    with connection.cursor() as cursor:
+        cursor.execute(text, said)
+        return cursor.fetchall() if fetch else cursor.rowcount
+
+
+def _rows_of(compiler: Any, found: list[Any], connection: Any) -> Iterator[Any]:
+    """Rows as Django's own querysets make them."""
+    info, select = compiler.klass_info, compiler.select
+    columns = info["select_fields"]
+    first, last = columns[0], columns[-1] + 1
+    names = [column[0].target.attname for column in select[first:last]]
+    related = cast("Any", query).get_related_populators(info, select, connection.alias)
+    converters = compiler.get_converters([column[0] for column in select])
+    for row in compiler.apply_converters(found, converters) if converters else found:
+        made = info["model"].from_db(connection.alias, names, row[first:last])
+        for one in related:
+            one.populate(row, made)
+        for name, position in compiler.annotation_col_map.items():
+            setattr(made, name, row[position])
+        yield made
