@@ -12,11 +12,12 @@ from django.db import Error, InterfaceError, OperationalError, connection
 
 from actions import circuits, gate, line, permission, retry, settling, storable, transitions
 from actions.claims import Dropped, Intent, NotClaimed, claim, drop, intend, read
-from actions.models import Action, Attempt
+from actions.models import Action, Attempt, Remediator
 from actions.remediators import base, registry
 from actions.states import State
 from vigil.kernel import context, failpoints, statements
 from vigil.kernel.database import DatabaseNow, tx
+from vigil.kernel.statements import Given, Select
 from vigil.telemetry import metrics
 
 logger = structlog.get_logger(__name__)
@@ -71,6 +72,8 @@ def run_due(*, limit: int, worker: str, stopping: Callable[[], bool] = lambda: F
 def build(row: Action) -> base.Remediator:
     """The action's remediator; raises what its configuration raises."""
     stored = row.action_type.remediator
+    if "secret" in stored.get_deferred_fields():
+        stored.secret = _secret(stored.pk)
     return registry.build(
         kind=stored.kind,
         config=stored.config,
@@ -78,6 +81,20 @@ def build(row: Action) -> base.Remediator:
         commands=settings.VIGIL_COMMANDS,
         extra=settings.VIGIL_REMEDIATORS,
     )
+
+
+_WITH_SECRET = Select(
+    lambda: Remediator.objects.filter(pk=Given("id", Remediator._meta.get_field("id"))).defer(None).only("id", "secret")
+)
+
+
+def _secret(remediator_id: int) -> str:
+    """Decrypted, or what UnableToDecrypt says."""
+    found = _WITH_SECRET.one(id=remediator_id)
+    if found is None:
+        raise base.wrong(path="remediator", message="It was removed.")
+    plain: str = found.secret
+    return plain
 
 
 def _run(row: Action, worker: str, *, fetched: bool, started: float) -> Ran:

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from functools import cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -66,6 +67,7 @@ def _keys() -> Sequence[str]:
     return [*given, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
 
 
+@cache  # a key is derived once: that takes longer than to decrypt
 def _derived(key: str) -> bytes:
     derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(key.encode())
     return base64.urlsafe_b64encode(derived)

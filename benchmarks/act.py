@@ -87,7 +87,7 @@ def _measure(database: str, url: str, *, peer: float) -> list[Figure]:
     try:
         with running(REMEDIATOR_URL=stub.url, DATABASE_URL=url, **LIFTED) as stack:
             told = _throughput(stack)
-            figures = [_of_throughput(database, told, peer)]
+            figures = [_of_throughput(database, told, peer), _of_cost(database, told)]
             key = stack.create_key("bench")
             vigil = stack.session(key)
             vigil.post(f"{stack.base_url}/api/v1/policies", json=POLICY, timeout=10).raise_for_status()
@@ -125,6 +125,10 @@ def _of_throughput(database: str, told: dict[str, Any], peer: float) -> Figure:
     )
 
 
+def _of_cost(database: str, told: dict[str, Any]) -> Figure:
+    return Figure(what=f"CPU of the worker for one of them, {database}", value=told["cpu_ms"], unit="ms")
+
+
 def _waits(stack: Stack, vigil: requests.Session, stub: Stub, names: Iterator[int]) -> list[float]:
     """Milliseconds from a bad reading's answer until the remediator was called, each on a fresh target."""
     waits = []
@@ -145,7 +149,7 @@ def _waits(stack: Stack, vigil: requests.Session, stub: Stub, names: Iterator[in
 
 def _why(stack: Stack, vigil: requests.Session, target: str) -> str:
     """What Vigil itself says of it."""
-    asked = {"policy": POLICY["name"], "target": target}
+    asked = {"policy": str(POLICY["name"]), "target": target}
     answer = vigil.get(f"{stack.base_url}/api/v1/explain", params=asked, timeout=10)
     said: dict[str, Any] = answer.json()
     return str(said.get("text", said))

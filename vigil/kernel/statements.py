@@ -4,7 +4,7 @@ They are written as querysets, whose changing values are `Given`; so there is on
 column is an error of the type checker's or the first test's.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
@@ -35,24 +35,23 @@ class Select[M: Model]:
     def __init__(self, rows: Callable[[], QuerySet[M]]) -> None:
         """`rows` is asked once for each kind of database."""
         self._rows = rows
-        self._compiled: dict[str, tuple[str, Sequence[Any], Any]] = {}
+        self._compiled: dict[str, tuple[str, Sequence[Any], _Shape]] = {}
 
     def __call__(self, *, using: str = DEFAULT_DB_ALIAS, **given: object) -> list[M]:
         """The rows, with these values given."""
         connection = connections[using]
-        text, parameters, compiler = self._in(connection.vendor, using)
-        found = _run(connection, text, parameters, given, fetch=True)
-        return list(_rows_of(compiler, found, connection))
+        text, parameters, shape = self._in(connection.vendor, using)
+        return [shape.row(values) for values in shape.plain(_run(connection, text, parameters, given, fetch=True))]
 
     def one(self, *, using: str = DEFAULT_DB_ALIAS, **given: object) -> M | None:
         """The first row, or None."""
         return next(iter(self(using=using, **given)), None)
 
-    def _in(self, vendor: str, using: str) -> tuple[str, Sequence[Any], Any]:
+    def _in(self, vendor: str, using: str) -> "tuple[str, Sequence[Any], _Shape]":
         if vendor not in self._compiled:
             compiler = self._rows().using(using).query.get_compiler(using)
             text, parameters = compiler.as_sql()
-            self._compiled[vendor] = (text, parameters, compiler)
+            self._compiled[vendor] = (text, parameters, _Shape(compiler, using))
         return self._compiled[vendor]
 
 
@@ -141,18 +140,29 @@ def _run(connection: Any, text: str, parameters: Sequence[Any], given: Mapping[s
         return cursor.fetchall() if fetch else cursor.rowcount
 
 
-def _rows_of(compiler: Any, found: list[Any], connection: Any) -> Iterator[Any]:
-    """Rows as Django's own querysets make them."""
-    info, select = compiler.klass_info, compiler.select
-    columns = info["select_fields"]
-    first, last = columns[0], columns[-1] + 1
-    names = [column[0].target.attname for column in select[first:last]]
-    related = cast("Any", query).get_related_populators(info, select, connection.alias)
-    converters = compiler.get_converters([column[0] for column in select])
-    for row in compiler.apply_converters(found, converters) if converters else found:
-        made = info["model"].from_db(connection.alias, names, row[first:last])
-        for one in related:
-            one.populate(row, made)
-        for name, position in compiler.annotation_col_map.items():
-            setattr(made, name, row[position])
-        yield made
+class _Shape:
+    """How rows are made of what the database gives: as Django's own querysets make them."""
+
+    def __init__(self, compiler: Any, using: str) -> None:
+        info, select = compiler.klass_info, compiler.select
+        columns = info["select_fields"]
+        self._compiler, self._using, self._model = compiler, using, info["model"]
+        self._own = slice(columns[0], columns[-1] + 1)
+        self._names = [column[0].target.attname for column in select[self._own]]
+        self._related = cast("Any", query).get_related_populators(info, select, using)
+        self._converters = compiler.get_converters([column[0] for column in select])
+        self._annotated = tuple(compiler.annotation_col_map.items())
+
+    def plain(self, found: list[Any]) -> Iterable[Any]:
+        """The values as Python has them."""
+        if not self._converters:
+            return found
+        return cast("Iterable[Any]", self._compiler.apply_converters(found, self._converters))
+
+    def row(self, values: Any) -> Any:
+        made = self._model.from_db(self._using, self._names, values[self._own])
+        for one in self._related:
+            one.populate(values, made)
+        for name, position in self._annotated:
+            setattr(made, name, values[position])
+        return made
