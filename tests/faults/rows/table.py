@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tests.faults import history
 from tests.faults.caller import Caller
-from tests.faults.history import Verdict
+from tests.faults.history import Told, Verdict
 from tests.faults.scene import Scene
 from tests.servers.processes import descendants
 
@@ -134,7 +135,16 @@ def campaign(
     return finish(running, caller, began=began, settled_within=settled_within)
 
 
-def finish(running: Scene, caller: Caller, *, began: float, settled_within: float = SETTLED_WITHIN) -> Result:
+class Callers(Protocol):
+    """Whoever ordered, and what they were told."""
+
+    told: list[Told]
+    refused: list[str]
+    attempted: int
+    longest: float
+
+
+def finish(running: Scene, caller: Callers, *, began: float, settled_within: float = SETTLED_WITHIN) -> Result:
     """Wait until nothing moves any more, and hold everything against everything."""
     running.until(lambda: running.unsettled() == 0, seconds=settled_within)
     running.until(lambda: running.ledger.busy == 0, seconds=15)
