@@ -55,7 +55,7 @@ def accept(
 ) -> Accepted:
     """Store the readings, then judge the policies that read them. Raises what `metrics.ingest.store` raises.
 
-    In a process that shares commits, also VigilError (503) when a reading is not stored within 3 s.
+    In a process that shares commits, also VigilError (503) when a reading is not stored within 2.5 s.
     """
     look: Look | None = None
     if sharing.on() and receipt is None and len(readings) == 1 and isinstance(readings[0], Reading):

@@ -15,12 +15,13 @@ from metrics.formats.reading import Reading
 from metrics.ingest import Stored
 from policies import concerns
 from policies.concerns import Look
+from vigil.kernel import patience
 from vigil.kernel.coalescing import Busy, Coalescer
 from vigil.kernel.errors import VigilError
 
 log = structlog.get_logger(__name__)
 
-PATIENCE_SECONDS = 3.0
+PATIENCE_SECONDS = 2.5
 """How long a request waits for its reading to be durable."""
 AT_ONCE = 500
 """Readings in one commit."""
@@ -66,11 +67,13 @@ def on() -> bool:
 def store(reading: Reading, *, at: datetime) -> Answer:
     """Store one reading received at `at`, together with those of other requests.
 
-    Raises what `metrics.ingest.store` does, and TooSlow (503) after 3 s: then it may or may not be stored.
+    Raises what `metrics.ingest.store` does, and TooSlow (503) after 2.5 s: then it may or may not be stored.
     """
     if _shared is None:
         raise RuntimeError("Nothing is shared in this process.")
     try:
+        if patience.silence.holds:
+            raise Busy("the database does not answer")
         return _shared.do((reading, at), seconds=PATIENCE_SECONDS)
     except Busy as error:
         raise TooSlow(
@@ -82,12 +85,13 @@ def store(reading: Reading, *, at: datetime) -> Answer:
 
 def _store_all(items: Sequence[Item]) -> list[Answer | Exception]:
     """On the thread that commits."""
-    close_old_connections()
-    try:
-        stored = ingest.store_together(readings=items)
-    except (VigilError, DataError, IntegrityError) as error:
-        return [error] if len(items) == 1 else [_store_alone(item) for item in items]
-    return list(zip(stored, _look_at(stored, at=items[-1][1]), strict=True))
+    with patience.within(PATIENCE_SECONDS):
+        close_old_connections()
+        try:
+            stored = ingest.store_together(readings=items)
+        except (VigilError, DataError, IntegrityError) as error:
+            return [error] if len(items) == 1 else [_store_alone(item) for item in items]
+        return list(zip(stored, _look_at(stored, at=items[-1][1]), strict=True))
 
 
 def _store_alone(item: Item) -> Answer | Exception:

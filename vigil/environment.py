@@ -255,7 +255,7 @@ def database(url: str, *, sqlite_path: Path) -> dict[str, object]:
             "-c idle_in_transaction_session_timeout=15000 -c timezone=UTC",
         }
     )
-    config.update(ENGINE="django.db.backends.postgresql", OPTIONS=options, CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
+    config.update(ENGINE="vigil.kernel.postgresql", OPTIONS=options, CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
     return config
 
 

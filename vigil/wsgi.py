@@ -7,6 +7,7 @@ from typing import Any
 from django.core.wsgi import get_wsgi_application
 
 from vigil.http import bodies
+from vigil.kernel import patience
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vigil.settings")
 
@@ -17,6 +18,12 @@ from policies.api import express  # noqa: E402
 
 sharing.begin()
 _vigil = express.lane(_django, express.Board())
+
+INGEST = "/api/v1/ingest"
+INGEST_PATIENCE = 2.5
+"""Seconds that an ingest request waits for the database in all: a 503 within 3 s lets its sender keep what it has."""
+PATIENCE = 8.0
+"""The same for any other: a little longer than the database itself lets a statement run."""
 
 
 def application(request: dict[str, Any], start_response: Any) -> Any:
@@ -30,4 +37,5 @@ def application(request: dict[str, Any], start_response: Any) -> Any:
             start_response("503 Service Unavailable", [("Retry-After", str(bodies.RETRY_AFTER_SECONDS))])
             return []
         request |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-    return _vigil(request, start_response)
+    with patience.within(INGEST_PATIENCE if request["PATH_INFO"].startswith(INGEST) else PATIENCE):
+        return _vigil(request, start_response)

@@ -6,18 +6,19 @@ import secrets
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import F
 
 from vigil.access import bounds
 from vigil.access import scopes as scope_names
 from vigil.access.models import ApiKey, KeyBook
 from vigil.audit import entries
-from vigil.kernel import clock
+from vigil.kernel import clock, patience
 from vigil.kernel.errors import FieldError, Invalid
 
 LONGEST_LIFE = timedelta(days=365)
@@ -150,19 +151,34 @@ class _Cache:
     """The live keys of this process, read again when the book's version moved."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._noting = threading.Lock(), threading.Lock()
         self._version: int | None = None
         self._checked = 0.0
         self._keys: dict[str, KnownKey] = {}
         self._used: dict[int, datetime] = {}
 
     def get(self, prefix: str) -> KnownKey | None:
-        with self._lock:
+        """The live key with this prefix. OperationalError when the database is to be asked and does not answer."""
+        with self._turn():
             age = time.monotonic() - self._checked
             longest = CACHE_SECONDS if prefix in self._keys else UNKNOWN_ASKED_EVERY_SECONDS
             if self._version is None or age > longest:
                 self._refresh()
             return self._keys.get(prefix)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One asks for all. In a silence of the database the others do not wait for that one."""
+        taken = self._lock.acquire(blocking=False)
+        if not taken and not patience.silence.holds:
+            left = patience.left()
+            taken = self._lock.acquire(timeout=-1 if left is None else left)
+        if not taken:
+            raise OperationalError("the database did not answer others a moment ago")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def peek(self, prefix: str) -> KnownKey | None:
         """What is known and fresh; None also when the database is to be asked."""
@@ -182,7 +198,8 @@ class _Cache:
         self._checked = time.monotonic()
 
     def used_lately(self, key_id: int, at: datetime) -> bool:
-        with self._lock:
+        """Whether it was; it counts as used now."""
+        with self._noting:
             last = self._used.get(key_id)
             if last is not None and at - last < USE_NOTED_EVERY:
                 return True

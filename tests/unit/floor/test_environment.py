@@ -84,7 +84,7 @@ def test_a_foreign_database_is_refused(tmp_path: Path) -> None:
 
 def test_postgresql_gets_its_timeouts(tmp_path: Path) -> None:
     config = environment.database("postgresql://u:p@host:5432/name", sqlite_path=tmp_path / "x")
-    assert config["ENGINE"] == "django.db.backends.postgresql"
+    assert config["ENGINE"] == "vigil.kernel.postgresql"
     assert "statement_timeout=5000" in config["OPTIONS"]["options"]  # type: ignore[index]
 
 

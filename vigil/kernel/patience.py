@@ -1,0 +1,64 @@
+"""How long whoever is at work may still wait for the database, and what a process knows of one that says nothing.
+
+Each thread and each request has a patience of its own. Silence is the process's: once one waited in vain, nobody waits
+but a thread that asks again and again; or all threads would soon be waiting, with none left to say so.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+ASK_AGAIN_AFTER = 0.5
+"""Seconds."""
+
+_until: ContextVar[float | None] = ContextVar("vigil_patience", default=None)
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """What is done inside waits for the database `seconds` in all; an earlier limit stays in force."""
+    mine, before = time.monotonic() + seconds, _until.get()
+    token = _until.set(mine if before is None else min(mine, before))
+    try:
+        yield
+    finally:
+        _until.reset(token)
+
+
+def left() -> float | None:
+    """Seconds; 0.0 when it is over, None without a limit."""
+    until = _until.get()
+    return None if until is None else max(0.0, until - time.monotonic())
+
+
+class Silence:
+    """Whether the database has said nothing since somebody waited for it in vain."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._silent = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether nobody needs to ask."""
+        return self._silent
+
+    def fell(self, answers: Callable[[], bool]) -> None:
+        """Somebody waited in vain. From now on a thread of its own asks `answers`, until that is True."""
+        with self._lock:
+            if not self._silent:
+                self._silent = True
+                threading.Thread(target=self._listen, args=(answers,), name="vigil-silence", daemon=True).start()
+
+    def _listen(self, answers: Callable[[], bool]) -> None:
+        try:
+            while not answers():
+                time.sleep(ASK_AGAIN_AFTER)
+        finally:
+            self._silent = False
+
+
+silence = Silence()
+"""This process's."""

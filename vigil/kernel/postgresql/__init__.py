@@ -1,0 +1,1 @@
+"""Django's own backend for PostgreSQL, but for this: it waits no longer than `vigil.kernel.patience` lets it."""
