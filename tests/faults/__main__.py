@@ -1,4 +1,8 @@
-"""Runs rows of the fault table: `python -m tests.faults --profile full --seeds 1,2,3 --database both --rows F1,F3`."""
+"""Runs rows of the fault table: `python -m tests.faults --profile full --seeds 1,2,3 --database both --rows F1,F3`.
+
+Rows run one after the other, each on a Vigil of its own. The quick profile takes some minutes, the full one about an
+hour and a half for each seed on both databases. `--markdown FILE` writes a table of all figures kept in `--out`.
+"""
 
 import argparse
 import json
@@ -10,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from tests.faults import history
+from tests.faults import history, report
 from tests.faults.rows import ROWS, Plan, Result, Row, SkipRow
 
 OUT = Path("var") / "faults"
@@ -24,6 +28,7 @@ def main(arguments: list[str]) -> int:
     if unknown:
         print(f"There are no rows {', '.join(unknown)}; there are {', '.join(ROWS)}.", file=sys.stderr)
         return 2
+    began = time.monotonic()
     results: list[tuple[str, Result]] = []
     good = True
     for plan_name, row, plan in _plans(options, names):
@@ -38,9 +43,12 @@ def main(arguments: list[str]) -> int:
             good = False
             continue
         results.append((plan_name, result))
-        good = _tell(plan_name, result, Path(options.out)) and good
+        good = _tell(plan_name, row, plan, result, Path(options.out)) and good
     print()
     print(history.table([(name, result.verdict) for name, result in results]))
+    print(f"== in all, {time.monotonic() - began:.0f} s: {'every promise held' if good else 'BROKEN, see above'}")
+    if options.markdown:
+        Path(options.markdown).write_text(report.markdown(Path(options.out)))
     return 0 if good else 1
 
 
@@ -72,7 +80,7 @@ def _databases(options: argparse.Namespace, number: int) -> tuple[str, ...]:
     return (both[number % 2],) if options.profile == "quick" else both
 
 
-def _tell(name: str, result: Result, out: Path) -> bool:
+def _tell(name: str, row: Row, plan: Plan, result: Result, out: Path) -> bool:
     """Print the figures and keep them; True when every promise held."""
     verdict = result.verdict
     print(history.table([(name, verdict)]), flush=True)
@@ -82,19 +90,23 @@ def _tell(name: str, result: Result, out: Path) -> bool:
     for says in result.broken:
         print(f"   VIOLATION {says}", flush=True)
     out.mkdir(parents=True, exist_ok=True)
-    kept = {"name": name, "at": time.strftime("%Y-%m-%d %H:%M:%S"), "notes": dict(result.notes), **asdict(verdict)}
+    told = {"at": time.strftime("%Y-%m-%d %H:%M:%S"), "holds": result.holds, "broken": result.broken}
+    kept = {"name": name, "row": row.name, "what": row.what, "plan": asdict(plan), **told}
+    kept |= {"notes": dict(result.notes), **asdict(verdict)}
     (out / f"{name.replace(' ', '-')}.json").write_text(json.dumps(kept, indent=2, default=asdict) + "\n")
     return result.holds
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    how = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__, formatter_class=how)
     parser.add_argument("--profile", choices=("quick", "full"), default="full")
     parser.add_argument("--seeds", default="1", help="whole numbers, with commas between them")
     parser.add_argument("--database", choices=("sqlite", "postgres", "both"), default="both")
     parser.add_argument("--rows", default="", help="F1,F3 and so on; all of them when not given")
     parser.add_argument("--actions", type=int, default=0, help="another number of actions than the row's own")
     parser.add_argument("--out", default=str(OUT), help="where the figures are kept as JSON")
+    parser.add_argument("--markdown", default="", help="write the figures of all runs kept in --out to this file")
     return parser
 
 

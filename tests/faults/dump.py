@@ -9,9 +9,16 @@ import django
 
 
 def _dump() -> list[dict[str, Any]]:
-    from django.db.models import Count  # Django is ready only now
+    from django.db import connection, transaction  # Django is ready only now
 
-    from actions.models import Action
+    with transaction.atomic():  # one snapshot: what still moves must not look as if its story had a gap
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        return _actions(_stories())
+
+
+def _stories() -> dict[str, list[dict[str, Any]]]:
     from vigil.audit.models import Entry
 
     steps: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -25,6 +32,14 @@ def _dump() -> list[dict[str, Any]]:
                 "numbers": entry.numbers,
             }
         )
+    return steps
+
+
+def _actions(steps: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    from django.db.models import Count
+
+    from actions.models import Action
+
     rows = Action.objects.select_related("action_type").annotate(attempts=Count("tries")).order_by("id")
     return [
         {

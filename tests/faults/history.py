@@ -98,6 +98,8 @@ class History:
     closed: Sequence[Closed] = ()
     broken: Sequence[str] = ()
     """What `manage.py fsck` found."""
+    read_at: float = math.inf
+    """When the tables were about to be read: what came later need not be in them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,7 +299,7 @@ def _duplicated(history: History) -> Iterator[Violation]:
 
 def _unexpected(history: History) -> Iterator[Violation]:
     stored = {row.key: row for row in history.stored}
-    for key, times in Counter(effect.key for effect in history.effects).items():
+    for key, times in Counter(effect.key for effect in history.effects if effect.began < history.read_at).items():
         row = stored.get(key)
         if row is None:
             yield Violation(what="unexpected", subject=f"key:{key}", says="the remediator saw a key that nobody stored")

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -227,6 +227,11 @@ class Scene:
                 connection_.close()
         return [(-1,)]
 
+    def moments(self, sql: str) -> list[float]:
+        """A column of times, as seconds since 1970; what is null is left out."""
+        found = [value for (value,) in self.ask(sql) if value is not None and value != -1]
+        return [_moment(value) for value in found]
+
     def write(self, sql: str) -> None:
         """Change rows behind Vigil's back; `{ago}` and `{past}` are 40 and 10 minutes ago."""
         if self.server is not None:
@@ -266,8 +271,13 @@ class Scene:
             found.update(re.findall(r"fail point ([\w.]+): kill", log.read_text(errors="replace")))
         return dict(sorted(found.items()))
 
+    def arrivals(self) -> list[Effect]:
+        """What the remediator saw so far."""
+        return list(oracle(self.directory / "ledger.jsonl"))
+
     def history(self, *, attempted: int, told: Sequence[Any]) -> History:
         """Everything each side wrote down."""
+        read_at = now()
         rows = subprocess.run(
             [sys.executable, "-m", "tests.faults.dump"],
             cwd=ROOT,
@@ -281,11 +291,12 @@ class Scene:
         return History(
             attempted=attempted,
             told=tuple(told),
-            effects=tuple(oracle(self.directory / "ledger.jsonl")),
+            effects=tuple(self.arrivals()),
             stored=tuple(_stored(row) for row in json.loads(rows)),
             faults=tuple(self.faults),
             closed=tuple(self.closed),
             broken=tuple(f"{one['invariant']} {one['subject']}: {one['says']}" for one in said["broken"]),
+            read_at=read_at,
         )
 
     def _start(self, one: _Kept) -> None:
@@ -458,6 +469,12 @@ def _environ(pid: int) -> list[bytes]:
         return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return []
+
+
+def _moment(value: datetime | str) -> float:
+    """SQLite keeps times as text, in UTC."""
+    known = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return (known if known.tzinfo else known.replace(tzinfo=UTC)).timestamp()
 
 
 def _stored(row: dict[str, Any]) -> Stored:

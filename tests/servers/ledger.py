@@ -30,7 +30,7 @@ class Effect:
 class Ledger:
     """An HTTP remediator on a free port of loopback. `mode_of(target)` says how to behave: see `MODES`."""
 
-    MODES = ("good", "slow", "error", "garbage", "hang", "reset", "accept", *hostile.ANSWERS)
+    MODES = ("good", "slow", "error", "busy", "garbage", "hang", "reset", "accept", "R16", *hostile.ANSWERS)
 
     def __init__(
         self,
@@ -62,10 +62,10 @@ class Ledger:
             def log_message(self, *_: Any) -> None:
                 """Quiet."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._handler = Handler
+        self._endless: set[str] = set()
+        self._server = self._listen(0)
         self.url = f"http://127.0.0.1:{self._server.server_port}/"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     @property
     def busy(self) -> int:
@@ -74,9 +74,17 @@ class Ledger:
 
     def stop(self) -> None:
         """Answer no more."""
+        self.shut()
+        self._log.close()
+
+    def shut(self) -> None:
+        """Let nobody in, until `open`."""
         self._server.shutdown()
         self._server.server_close()
-        self._log.close()
+
+    def open(self) -> None:
+        """Let callers in again, at the same address."""
+        self._server = self._listen(self._server.server_port)
 
     def act(self, request: BaseHTTPRequestHandler) -> None:
         """Write the request down, have the effect, then answer as the mode says."""
@@ -104,11 +112,17 @@ class Ledger:
         with self._lock:
             self.asked[key] += 1
             known = any(effect.key == key for effect in self.effects)
-            status = "running" if self._under_way[key] else "done" if known else "not_found"
+            status = "running" if self._under_way[key] or key in self._endless else "done" if known else "not_found"
         if self.speaks:
             _answer(request, {"status": status, "key": key, "message": "from the ledger"})
         else:
             _answer(request, {"oops": True}, status=500)
+
+    def _listen(self, port: int) -> ThreadingHTTPServer:
+        server = ThreadingHTTPServer(("127.0.0.1", port), self._handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return server
 
     def _behave(self, request: BaseHTTPRequestHandler, body: dict[str, Any], mode: str) -> None:
         time.sleep(self.latency() if callable(self.latency) else self.latency)
@@ -119,6 +133,11 @@ class Ledger:
             case "slow":
                 time.sleep(3)
                 _answer(request, {"status": "success", "action_id": body["action_id"]})
+            case "R16":
+                self._endless.add(request.headers["Idempotency-Key"])
+                _answer(request, {"run_id": request.headers["Idempotency-Key"]}, status=202)
+            case "busy":
+                _answer(request, {"oops": True}, status=503, retry_after="3")
             case "error":
                 _answer(request, {"oops": True}, status=500)
             case "garbage":
@@ -144,12 +163,14 @@ def _until_the_caller_hangs_up(request: BaseHTTPRequestHandler) -> None:
         request.connection.recv(1)
 
 
-def _answer(request: BaseHTTPRequestHandler, body: dict[str, Any], *, status: int = 200) -> None:
+def _answer(request: BaseHTTPRequestHandler, body: dict[str, Any], *, status: int = 200, retry_after: str = "") -> None:
     content = json.dumps(body).encode()
     try:
         request.send_response(status)
         request.send_header("Content-Type", "application/json")
         request.send_header("Content-Length", str(len(content)))
+        if retry_after:
+            request.send_header("Retry-After", retry_after)
         request.end_headers()
         request.wfile.write(content)
     except OSError:

@@ -1,10 +1,14 @@
-"""Places where tests can make a process die, stop or fail on purpose. Without VIGIL_TESTING=1 they do nothing."""
+"""Places where tests can make a process die, stop or fail on purpose. Without VIGIL_TESTING=1 they do nothing.
+
+`VIGIL_FAILPOINT=NAME:ACTION:PROBABILITY:TIMES`, several with commas between them; the last two may be left out.
+"""
 
 import os
 import random
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class FailPointReached(RuntimeError):
@@ -16,6 +20,8 @@ class _Plan:
     name: str
     action: str
     probability: float
+    times: int
+    """So often in all, whichever process passes; 0: every time."""
 
 
 def _plans() -> tuple[_Plan, ...]:
@@ -24,7 +30,8 @@ def _plans() -> tuple[_Plan, ...]:
     plans = []
     for text in filter(None, os.environ.get("VIGIL_FAILPOINT", "").split(",")):
         name, action, *rest = text.strip().split(":")
-        plans.append(_Plan(name=name, action=action, probability=float(rest[0]) if rest else 1.0))
+        probability, times = [*rest, *("1.0", "0")[len(rest) :]]
+        plans.append(_Plan(name=name, action=action, probability=float(probability), times=int(times)))
     return tuple(plans)
 
 
@@ -34,16 +41,35 @@ _PLANS = _plans()
 def hit(name: str) -> None:
     """Say "here is the point `name`"; the environment may have planned something for it."""
     for plan in _PLANS:
-        if plan.name == name and random.random() < plan.probability:  # noqa: S311  chaos, not a secret
+        if plan.name == name and _strikes(plan):
             _act(plan)
 
 
 def loses(name: str) -> bool:
     """Whether `NAME:lose` strikes now: then whoever asks fails as its kind fails, such as a transaction as a loser."""
     for plan in _PLANS:
-        if plan.name == name and plan.action == "lose" and random.random() < plan.probability:  # noqa: S311  as above
+        if plan.name == name and plan.action == "lose" and _strikes(plan):
             _tell(plan)
             return True
+    return False
+
+
+def _strikes(plan: _Plan) -> bool:
+    return random.random() < plan.probability and _is_left(plan)  # noqa: S311  chaos, not a secret
+
+
+def _is_left(plan: _Plan) -> bool:
+    """Take one of the strikes that all processes of a data folder share; False: there is none left."""
+    if plan.times == 0:
+        return True
+    folder = Path(os.environ["VIGIL_DATA_DIR"]) / "strikes"
+    folder.mkdir(exist_ok=True)
+    for number in range(plan.times):
+        try:
+            (folder / f"{plan.name}-{number}").touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        return True
     return False
 
 

@@ -3,12 +3,14 @@
 import shutil
 import signal
 from collections import Counter
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
 from tests.faults.rows.table import Plan, Result, SkipRow, campaign, nothing, row
 from tests.faults.scene import Scene, Size, scene, worker
 from tests.servers.processes import descendants
+from vigil.kernel import clock
 
 SWEEPS = {"VIGIL_SWEEP_INTERVAL_SECONDS": "5"}
 """Often enough that a missed slot shows."""
@@ -87,7 +89,19 @@ def skewed_clocks(plan: Plan) -> Result:
             for pid in descendants(main)
         )
         lost = running.ask("SELECT coalesce(sum(lease_losses), 0) FROM actions_action")[0][0]
-        return result | {"run by the worker ahead": ran, "leases stolen": int(lost)}
+        return result | {"run by the worker ahead": ran, "leases stolen": int(lost)} | _future(running)
+
+
+def _future(running: Scene) -> dict[str, object]:
+    """A reading from two minutes ahead is refused, one from half a minute ahead is not."""
+    session = running.session()
+    said = []
+    for seconds in (120, 30):
+        at = (clock.now() + timedelta(seconds=seconds)).isoformat()
+        body = [{"name": "ahead", "value": seconds, "tags": {"host": "fast"}, "timestamp": at}]
+        said.append(session.post(f"{running.api}/ingest", json=body, timeout=10).status_code)
+    stored = int(running.ask("SELECT count(*) FROM metrics_sample WHERE value = 120")[0][0])
+    return {"readings from 120 and 30 s ahead": said, "future readings taken": stored + (said != [400, 201])}
 
 
 def _shifted(by: str) -> dict[str, str]:
