@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.faults.history import COUNTED
+from tests.faults.history import COUNTED, Spread, Verdict, Violation
 
 HEADS = ("row", "what", "database", "seed", "actions, faults", "wrong", "recovery", "freed", "besides")
 DATABASES = {"postgres": "PostgreSQL", "sqlite": "SQLite"}
@@ -18,6 +18,16 @@ def markdown(folder: Path) -> str:
     runs = sorted((json.loads(path.read_text()) for path in folder.glob("*.json")), key=_place)
     lines = [HEADS, ("---",) * len(HEADS), *(_cells(run) for run in runs)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def verdict(run: Mapping[str, Any]) -> Verdict:
+    """The verdict that a run has kept."""
+    return Verdict(
+        figures=run["figures"],
+        recovery=Spread(**run["recovery"]),
+        freed=Spread(**run["freed"]),
+        violations=[Violation(**one) for one in run["violations"]],
+    )
 
 
 def _place(run: Mapping[str, Any]) -> tuple[int, str, str, int]:

@@ -71,7 +71,7 @@ def stopped_workers(plan: Plan) -> Result:
         }
 
 
-@row("F22", "a worker is suspended between claim and intent, or intent and call, and wakes after 40 s", full=(200, 12))
+@row("F22", "a worker is suspended between claim and intent, or intent and call, and wakes after 40 s", full=(200, 8))
 def paused_holder(plan: Plan) -> Result:
     """Its lease is gone by then: it sends nothing, and the fences at the remediator only rise.
 
