@@ -179,7 +179,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """Asked to stop: by way of every `finally`, so that nothing stays behind."""
+    """Asked to stop: by way of every `finally`, so that nothing stays behind. Asked again, it is on its way."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(128 + number)
 
 

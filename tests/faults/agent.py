@@ -24,6 +24,8 @@ class Agent:
         """By status; 0 stands for no answer."""
         self.seconds: list[float] = []
         """How long each answered request took."""
+        self.refused_after = 0.0
+        """Seconds that the slowest 503 took."""
         self.different: list[str] = []
         """Batches that were answered in two ways."""
         self._scene = scene
@@ -46,6 +48,7 @@ class Agent:
             "ingest lost or doubled": stored - self.acknowledged * BATCH,
             "ingest 5xx but 503": sum(n for status, n in self.answers.items() if status >= 500 and status != 503),
             "ingest 503": self.answers[503],
+            "slowest 503 s": round(self.refused_after, 1),
             "ingest unanswered": self.answers[0],
             "ingest s": spread(self.seconds),
             "ingest answered differently": len(self.different),
@@ -89,6 +92,8 @@ class Agent:
             answer = caller.post(f"{self._scene.api}/ingest", json=body, headers={"Idempotency-Key": key}, timeout=10)
             status = answer.status_code
             self.seconds.append(time.monotonic() - began)
+            if status == 503:
+                self.refused_after = max(self.refused_after, self.seconds[-1])
             if status == 201:
                 said.append(answer.text)
         self.answers[status] += 1

@@ -14,6 +14,9 @@ from typing import Any
 ENDS = frozenset({"succeeded", "failed", "expired", "cancelled", "rejected", "needs_human"})
 """Where an action may rest: over, or a person was asked."""
 
+SENT = frozenset({"executing", "accepted", "unknown"})
+"""Where an action may be whose request has left."""
+
 LEASE_LOST = "lease_losses"
 """What the audit's numbers hold when a worker was found dead."""
 
@@ -257,8 +260,16 @@ def _rank(ordered: Sequence[float], share: float) -> float:
 
 
 def _open_at(history: History, at: float) -> bool:
-    """Whether some action still had somewhere to go."""
-    return any(row.steps and row.steps[-1].at > at and row.state == "succeeded" for row in history.stored)
+    """Whether some action still had an effect to come: one that was sent before may only have been asked about."""
+    return any(
+        row.state == "succeeded" and row.steps and row.steps[-1].at > at and _state_at(row, at) not in SENT
+        for row in history.stored
+    )
+
+
+def _state_at(row: Stored, at: float) -> str:
+    """Where the action stood then; "" when it was not there yet."""
+    return next((step.goal for step in reversed(row.steps) if step.at <= at), "")
 
 
 def _lost(history: History) -> Iterator[Violation]:

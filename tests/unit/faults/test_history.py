@@ -168,6 +168,12 @@ def test_nothing_after_a_fault_counts_as_never_when_work_was_left() -> None:
     assert history.recoveries(replace(run, stored=GOOD.stored)) == []
 
 
+def test_what_was_sent_before_a_fault_needs_no_effect_after_it() -> None:
+    asked = replace(_row(2), steps=_steps("ready", "leased", "unknown", "succeeded", at=47.0))
+    run = replace(GOOD, stored=(_row(1), asked), faults=(Fault(what="kill", at=50, ended=50.5),))
+    assert history.recoveries(run) == []
+
+
 def test_a_lost_lease_is_timed_from_the_kill_of_its_holder() -> None:
     steps = _steps("ready", "leased", "executing", "unknown", "succeeded")
     steps = (*steps[:3], replace(steps[3], at=39.0, numbers={"lease_losses": 1}), replace(steps[4], at=41.0))
