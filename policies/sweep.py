@@ -25,6 +25,7 @@ from policies.readings import Data, Parted
 from policies.remedies import Settled
 from policies.screens import Sifted
 from policies.shards import HandOut
+from vigil.kernel.database import patience as wait_longer
 from vigil.kernel.database import tx
 from vigil.telemetry import metrics as telemetry
 
@@ -86,7 +87,8 @@ def patience() -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('statement_timeout', %s, false)", [str(STATEMENT_MILLISECONDS)])
     try:
-        yield
+        with wait_longer(seconds=STATEMENT_MILLISECONDS / 1000 + 5):
+            yield
     finally:
         if connection.is_usable():
             with connection.cursor() as cursor:

@@ -93,6 +93,20 @@ def _turn(using: str) -> Iterator[Callable[[], None]]:
         yield turn.close
 
 
+@contextmanager
+def patience(*, seconds: float, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
+    """Let PostgreSQL take so long to answer here; on SQLite nothing changes. What it stops itself is set elsewhere."""
+    held = connections[using].connection
+    if connections[using].vendor != "postgresql" or held is None:
+        yield
+        return
+    before, held.patience_seconds = held.patience_seconds, seconds
+    try:
+        yield
+    finally:
+        held.patience_seconds = before
+
+
 def database_now(*, using: str = DEFAULT_DB_ALIAS) -> datetime:
     """The database's clock: the only one that leases, deadlines and cool-downs are compared by."""
     connection = connections[using]

@@ -1,1 +1,1 @@
-"""Django's own backend for PostgreSQL, but for this: it waits no longer than `vigil.kernel.patience` lets it."""
+"""Django's PostgreSQL, with an end to waiting for a server that hangs."""
