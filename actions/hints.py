@@ -18,7 +18,6 @@ from vigil.telemetry import metrics
 logger = structlog.get_logger(__name__)
 
 QUEUE = "vigil.actions"
-EXPIRES_SECONDS = 60
 WAITING_MAX = 1_000
 """How many hints a web process keeps while Redis is slow; the dispatcher gives what does not fit."""
 
@@ -117,7 +116,8 @@ def _send(action_id: int) -> None:
 
 
 def _publish_on(connection: Connection, action_id: int) -> None:
-    how: dict[str, Any] = {"queue": QUEUE, "retry": False, "expires": EXPIRES_SECONDS, "connection": connection}
+    # It never expires: Celery would hold that against the clock of the worker, and one that is ahead took up no hint.
+    how: dict[str, Any] = {"queue": QUEUE, "retry": False, "connection": connection}
     tasks.run_action.apply_async(kwargs={"action_id": action_id}, **how)
 
 

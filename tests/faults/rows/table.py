@@ -97,6 +97,7 @@ NEVER = frozenset(
         "poison that went well",
         "reused keys taken",
         "slots that ran twice",
+        "skewed workers that ran nothing",
         "stalled workers",
         "sweeps missing too long",
         "told more than once",
