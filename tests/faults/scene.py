@@ -264,11 +264,11 @@ class Scene:
                     found.append((said["job"], int(said["slot"]), datetime.fromisoformat(said["time"]).timestamp()))
         return sorted(found, key=itemgetter(2))
 
-    def deaths(self) -> dict[str, int]:
-        """How often each fail point struck, by the logs."""
+    def struck(self, how: str) -> dict[str, int]:
+        """How often each fail point struck in this way (kill, stop), by the logs of those it struck."""
         found: Counter[str] = Counter()
         for log in (self.directory / "logs").glob("*.log"):
-            found.update(re.findall(r"fail point ([\w.]+): kill", log.read_text(errors="replace")))
+            found.update(re.findall(rf"fail point ([\w.]+): {how}", log.read_text(errors="replace")))
         return dict(sorted(found.items()))
 
     def arrivals(self) -> list[Effect]:

@@ -86,8 +86,9 @@ def paused_holder(plan: Plan) -> Result:
         caller = Caller(running, actions=20 * plan.actions, kinds=KINDS, targets=100)
 
         def enough() -> bool:
-            sleeper.look()
-            return caller.attempted >= plan.actions and sleeper.woken >= 2 * half
+            asleep = sleeper.look()
+            struck = sum(running.struck("stop").values())
+            return caller.attempted >= plan.actions and struck >= 2 * half and not asleep
 
         running.until(enough, seconds=SETTLED_WITHIN)
         caller.stop()
@@ -167,13 +168,13 @@ def fail_points(plan: Plan) -> Result:
 
         def enough() -> bool:
             hot.report()
-            struck = running.deaths()
+            struck = running.struck("kill")
             return caller.attempted >= plan.actions and all(struck.get(point, 0) >= plan.faults for point in POINTS)
 
         running.until(enough, seconds=STRUCK_WITHIN)
         caller.stop()
         result = finish(running, caller, began=began)
-        struck = running.deaths()
+        struck = running.struck("kill")
         short = [point for point in POINTS if struck.get(point, 0) < plan.faults]
         return result | {"died at": struck, "points not struck often enough": short}
 
