@@ -8,7 +8,7 @@ import psycopg
 
 from tests.faults.agent import Agent
 from tests.faults.history import Closed
-from tests.faults.rows.table import Plan, Result, campaign, row
+from tests.faults.rows.table import Plan, Result, all_consume, campaign, row
 from tests.faults.scene import Scene, now, scene
 from tests.servers.faultproxy import PASS, Mode
 from tests.servers.processes import descendants
@@ -32,7 +32,7 @@ def restarted_database(plan: Plan) -> Result:
 
         result = campaign(running, plan, strike)
         lost = len(set(mains) - set(running.mains("worker")))
-        return result | {"worker mains lost": lost} | agent.stop()
+        return result | {"worker mains lost": lost} | agent.stop() | all_consume(running)
 
 
 def _restart_fast(running: Scene) -> None:
@@ -78,7 +78,7 @@ def absent_database(plan: Plan) -> Result:
             running.wait(3)
 
         result = campaign(running, plan, strike)
-        return result | agent.stop()
+        return result | agent.stop() | all_consume(running)
 
 
 @contextmanager

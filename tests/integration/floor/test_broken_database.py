@@ -1,4 +1,4 @@
-"""A database that hangs keeps nobody waiting for as long as it does."""
+"""A database that hangs keeps nobody waiting for as long as it does, and workers get over one that was restarted."""
 
 import time
 from collections.abc import Iterator
@@ -6,14 +6,16 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from tests.servers.faultproxy import FaultProxy, Mode
 from vigil.kernel import database
 from vigil.kernel.postgresql.driver import PATIENCE_SECONDS, PatientConnection, connect
+from vigil.periodic.models import WorkerBeat
+from vigil.periodic.tasks import come_round
 
 pytestmark = [
-    pytest.mark.django_db,
+    pytest.mark.django_db(transaction=True),
     pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite is a file"),
 ]
 
@@ -53,3 +55,12 @@ def test_vigils_own_connections_are_such_and_wait_longer_where_they_are_told_to(
             assert connection.connection.patience_seconds == 30
         assert connection.connection.patience_seconds == 65
     assert connection.connection.patience_seconds == PATIENCE_SECONDS
+
+
+def test_a_worker_asks_for_a_new_connection_when_its_own_has_broken() -> None:
+    connection.ensure_connection()
+    connection.connection.close()  # as seen after a restart of the server
+    with pytest.raises(OperationalError):
+        WorkerBeat.objects.count()
+    come_round.apply(kwargs={"worker": "worker@host"})
+    assert WorkerBeat.objects.count() == 0
