@@ -4,7 +4,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from kombu import Connection
 
 from actions import claims, hints, line, reaper
 from actions.claims import Intent, NotClaimed
@@ -13,16 +12,6 @@ from actions.states import State
 from tests.integration.actions import fakes, make
 from tests.integration.actions.test_races import at_once, errors
 from vigil.kernel import clock
-
-
-def test_a_hint_is_good_by_any_workers_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Connection("memory://") as broker:
-        monkeypatch.setattr(hints._line, "connection", lambda: broker)
-        assert hints.publish([7]) == 1
-        with broker.SimpleQueue(hints.QUEUE) as queue:
-            message = queue.get(timeout=5)
-    assert message.payload[1] == {"action_id": 7}
-    assert message.headers["expires"] is None
 
 
 @pytest.fixture

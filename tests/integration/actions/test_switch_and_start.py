@@ -251,7 +251,7 @@ def test_a_hint_is_an_id_and_nothing_else(broker: valkey.Valkey, settings: Any) 
     arguments = json.loads(base64.b64decode(message["body"]))
     assert arguments[:2] == [[], {"action_id": 4711}]
     assert message["headers"]["task"] == "actions.run_action"
-    assert message["headers"]["expires"] is not None
+    assert message["headers"]["expires"] is None, "it would expire by the clock of the worker, which may be ahead"
     queue.close()
 
 
