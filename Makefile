@@ -1,6 +1,6 @@
 # Every verb only calls scripts/vigil, which works without make as well. Arguments: make run ARGS="--port 9000"
 
-.PHONY: help setup demo run test unit check fmt bench bench-actions bench-sweep test-faults test-faults-full lock
+.PHONY: help setup demo run test unit check fmt bench bench-actions bench-sweep test-faults test-faults-full test-soak lock
 
 help:
 	@scripts/vigil help
@@ -40,6 +40,9 @@ test-faults:
 
 test-faults-full:
 	@scripts/vigil test-faults-full $(ARGS)
+
+test-soak:
+	@scripts/vigil test-soak $(ARGS)
 
 lock:
 	@scripts/vigil lock

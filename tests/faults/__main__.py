@@ -118,7 +118,8 @@ def _file(out: Path, name: str) -> Path:
 def _all(profile: str) -> list[str]:
     """In the order of the table: F1, F3, F10, and those without a number last."""
     named = sorted(ROWS, key=lambda name: (int(name[1:]) if name[1:].isdigit() else 1000, name))
-    return [name for name in named if profile == "full" or ROWS[name].quick is not None]
+    rows = [name for name in named if not ROWS[name].alone]
+    return [name for name in rows if profile == "full" or ROWS[name].quick is not None]
 
 
 def _plans(options: argparse.Namespace, names: list[str]) -> list[tuple[str, Row, Plan]]:
@@ -131,7 +132,7 @@ def _plans(options: argparse.Namespace, names: list[str]) -> list[tuple[str, Row
         for database in _databases(options, row, number):
             for seed in map(int, options.seeds.split(",")):
                 sizes = {"actions": options.actions or size[0], "faults": options.faults or size[1]}
-                plan = Plan(database=database, seed=seed, **sizes)
+                plan = Plan(database=database, seed=seed, minutes=options.minutes, **sizes)
                 plans.append((f"{name} {database} seed {seed}", row, plan))
     return plans
 
@@ -171,6 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", default="", help="F1,F3 and so on; all of them when not given")
     parser.add_argument("--actions", type=int, default=0, help="another number of actions than the row's own")
     parser.add_argument("--faults", type=int, default=0, help="another number of faults than the row's own")
+    parser.add_argument("--minutes", type=float, default=0.0, help="how long F26 goes on; four hours when not given")
     parser.add_argument("--out", default=str(OUT), help="where the figures are kept as JSON")
     parser.add_argument("--jobs", type=int, default=1, help="so many runs at a time, each in a process of its own")
     parser.add_argument("--without-table", action="store_true", help=argparse.SUPPRESS)

@@ -60,6 +60,8 @@ class _Kept:
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
+    code: Path = ROOT
+    """Whose checkout it runs."""
     process: "subprocess.Popen[bytes] | None" = None
     again_at: float = 0.0
     wanted: bool = True
@@ -123,9 +125,10 @@ class Scene:
         """How often processes were started whose name begins with `part`."""
         return sum(one.starts for one in self.kept if one.name.startswith(part))
 
-    def keep(self, name: str, *argv: str, role: str, **env: str) -> None:
-        """Start a process, and start it again whenever it ends."""
-        one = _Kept(name=name, argv=(sys.executable, *argv), env={**self.env, "VIGIL_ROLE": role, **env})
+    def keep(self, name: str, *argv: str, role: str, code: str = "", **env: str) -> None:
+        """Start a process, and start it again whenever it ends; from the checkout at `code`, if not from this one."""
+        env = {**self.env, "VIGIL_ROLE": role, **env}
+        one = _Kept(name=name, argv=(sys.executable, *argv), env=env, code=Path(code or ROOT))
         self.kept.append(one)
         self._start(one)
 
@@ -305,7 +308,7 @@ class Scene:
         with (self.directory / "logs" / f"{one.name}.log").open("ab") as log:
             one.process = subprocess.Popen(
                 one.argv,
-                cwd=ROOT,
+                cwd=one.code,
                 env=dict(one.env),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -324,8 +327,9 @@ def scene(
     latency: tuple[float, float] = (0.005, 0.5),
     mode_of: Callable[[str, int], str] | None = None,
     settings: Mapping[str, str] | None = None,
+    disk: Path | None = None,
 ) -> Iterator[Scene]:
-    """A running Vigil; whatever happens, nothing of it is left afterwards."""
+    """A running Vigil; whatever happens, nothing of it is left afterwards. `disk` is where the database's files lie."""
     directory = Path(tempfile.mkdtemp(prefix="vigil-faults-", dir="/tmp"))
     rng = random.Random(seed)
     (directory / "logs").mkdir()
@@ -337,10 +341,12 @@ def scene(
     try:
         url = ""
         if database == "postgres":
-            server = postgres.start(directory / "postgres")
+            server = postgres.start((disk or directory) / "postgres")
             server.create_database("vigil")
             proxy = FaultProxy(host="127.0.0.1", port=server.port, seed=seed).__enter__()
             url = f"postgresql://{postgres.USER}:{server.password}@127.0.0.1:{proxy.port}/vigil"
+        elif disk is not None:
+            (directory / "vigil.sqlite3").symlink_to(disk / "vigil.sqlite3")
         broker.start()
         running = Scene(
             directory=directory,
@@ -420,17 +426,22 @@ def _begin(running: Scene, size: Size) -> None:
     for number in range(size.beats):
         beat = ("-m", "celery", "-q", "-A", "vigil", "beat", "--pidfile=", "--loglevel", "INFO")
         running.keep(f"beat-{number}", *beat, role="beat")
-    web = ("--interface", "wsgi", "--host", "127.0.0.1", "--port", str(running.port), "--workers", "1")
-    threads = ("--blocking-threads", "16", "--respawn-failed-workers", "--no-access-log", "vigil.wsgi:application")
-    running.keep("web-0", "-m", "granian", *web, *threads, role="web")
+    web(running, "web-0")
     if not running.until(lambda: _ready(running), seconds=90):
         raise AssertionError(f"Vigil did not become ready: {tails(running)}")
 
 
-def worker(running: Scene, name: str, *, queue: str, slots: int, role: str, **env: str) -> None:
+def worker(running: Scene, name: str, *, queue: str, slots: int, role: str, code: str = "", **env: str) -> None:
     """One more Celery worker."""
     celery = ("-m", "celery", "-q", "-A", "vigil", "worker", "-Q", queue, "-c", str(slots), "-n", f"{name}@%h")
-    running.keep(name, *celery, *_FLAGS, role=role, **env)
+    running.keep(name, *celery, *_FLAGS, role=role, code=code, **env)
+
+
+def web(running: Scene, name: str, *, code: str = "") -> None:
+    """The web server of a scene: it has one port, so there is one at a time."""
+    where = ("--interface", "wsgi", "--host", "127.0.0.1", "--port", str(running.port), "--workers", "1")
+    threads = ("--blocking-threads", "16", "--respawn-failed-workers", "--no-access-log", "vigil.wsgi:application")
+    running.keep(name, "-m", "granian", *where, *threads, role="web", code=code)
 
 
 def tails(running: Scene) -> str:

@@ -9,6 +9,9 @@ from tests.faults.rows import (  # noqa: F401  (they enter)
     monitoring,
     poison,
     remediator,
+    soak,
+    storage,
+    versions,
     whole,
     workers,
 )

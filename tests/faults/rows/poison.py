@@ -2,8 +2,12 @@
 
 import json
 import re
+import resource
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from tests.faults import poisoned
 from tests.faults.caller import Caller
@@ -19,6 +23,9 @@ NEVER_TAKEN_UP = (
 )
 """Nobody knows their remediator, so they wait until their deadline: it is moved into the past."""
 
+GROWTH = 150_000_000
+"""Bytes; a good worker does with far less."""
+
 LONG = 420.0
 """Work that kills its worker loses two leases of 25 s; broken code is asked about, and tried three times."""
 
@@ -32,7 +39,7 @@ def poison(plan: Plan) -> Result:
         mains = running.starts("worker"), running.starts("dispatcher")
         refused = running.session().post(f"{running.api}/actions", json={"action": "no-such", "target": "web-01"})
         began = time.monotonic()
-        caller = _order(running, plan, kinds)
+        caller = _order(running, plan, kinds, is_poison=lambda number: number % EVERY == 0)
         good_after = _wait_for_good(running, plan, began=began)
         running.until(lambda: _left(running) == 0, seconds=LONG)
         running.write(NEVER_TAKEN_UP)
@@ -47,19 +54,72 @@ def poison(plan: Plan) -> Result:
         }
 
 
+@row("F2", "work that makes its worker run out of memory, and answers that never end", full=(1000, 3))
+def out_of_memory(plan: Plan) -> Result:
+    """Workers may grow by 150 MB. A plug-in wants 250 MB, three times; every tenth target answers without an end."""
+
+    def mode_of(target: str, nth: int) -> str:
+        return "R01" if nth == 1 and target.endswith("7") else "good"
+
+    with scene(database=plan.database, seed=plan.seed, settings=_plugged_in(), mode_of=mode_of) as running:
+        running.module("tests.faults.poisoned")
+        mains = running.starts("worker")
+        _bound(running)
+        began = time.monotonic()
+        places = {(number + 1) * plan.actions // (plan.faults + 2) for number in range(plan.faults)}
+        caller = _order(running, plan, ["poison-hungers"], is_poison=lambda number: number in places)
+        running.until(lambda: len(running.ledger.effects) >= plan.actions // 5, seconds=LONG)
+        early = _memory(running)
+        running.until(lambda: caller.done, seconds=LONG)
+        result = finish(running, caller, began=began, settled_within=LONG)
+        late = _memory(running)
+        return result | {
+            "worker mains lost": running.starts("worker") - mains,
+            "worker children lost": sum(_deaths(running).values()),
+            "MB of the largest worker process, after a fifth and at the end": f"{early}/{late}",
+            **_ends(running),
+            "poison that did not ask a person after two tries": len(places) - _asked_after_two(running),
+        }
+
+
+def _bound(running: Scene) -> None:
+    """The children to come inherit what their main process may have."""
+    for pid in [*running.mains("worker"), *running.children("worker")]:
+        most = _status(pid, "VmSize") * 1024 + GROWTH
+        resource.prlimit(pid, resource.RLIMIT_AS, (most, most))
+
+
+def _memory(running: Scene) -> int:
+    pids = [*running.mains("worker"), *running.children("worker")]
+    return round(max((_status(pid, "VmRSS") for pid in pids), default=0) / 1024)
+
+
+def _status(pid: int, what: str) -> int:
+    """KiB; 0 of a process that has ended."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(f"{what}:"):
+                return int(line.split()[1])
+    return 0
+
+
+def _asked_after_two(running: Scene) -> int:
+    asked = "SELECT count(*) FROM actions_action WHERE kind = 'poison-hungers' AND state = 'needs_human'"
+    return int(running.ask(f"{asked} AND attempt_no = 2")[0][0])
+
+
 def _plugged_in() -> dict[str, str]:
     return {"VIGIL_REMEDIATORS": json.dumps(poisoned.PLUGIN)}
 
 
-def _order(running: Scene, plan: Plan, kinds: list[str]) -> Caller:
-    """Poison at regular places, each on a target of its own: it holds that, and no other."""
-    given = [
-        kinds[number // EVERY % len(kinds)] if number % EVERY == 0 else KINDS[number % len(KINDS)]
-        for number in range(1, plan.actions + 1)
-    ]
+def _order(running: Scene, plan: Plan, kinds: list[str], *, is_poison: Callable[[int], bool]) -> Caller:
+    """Poison at some places, each on a target of its own: it holds that, and no other."""
+    places = [number for number in range(1, plan.actions + 1) if is_poison(number)]
+    poison = {number: kinds[place % len(kinds)] for place, number in enumerate(places)}
+    given = [poison.get(number, KINDS[number % len(KINDS)]) for number in range(1, plan.actions + 1)]
 
     def target_of(number: int) -> str:
-        return f"poison-{number}" if number % EVERY == 0 else f"web-{number % 100:03}"
+        return f"poison-{number}" if number in poison else f"web-{number % 100:03}"
 
     kinds = [given[-1], *given[:-1]]  # numbers begin at 1
     return Caller(
@@ -67,7 +127,7 @@ def _order(running: Scene, plan: Plan, kinds: list[str]) -> Caller:
         actions=plan.actions,
         kinds=kinds,
         targets=100,
-        outstanding=60 + plan.actions // EVERY,
+        outstanding=60 + len(places),
         target_of=target_of,
     )
 

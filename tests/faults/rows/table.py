@@ -26,6 +26,8 @@ class Plan:
     seed: int
     actions: int
     faults: int
+    minutes: float = 0.0
+    """How long, for a row that goes by time; 0: as long as it says itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,8 @@ class Row:
     """Actions and faults in the full profile."""
     quick: tuple[int, int] | None = None
     databases: tuple[str, ...] = ("sqlite", "postgres")
+    alone: bool = False
+    """It is in no profile: only who names it runs it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,23 +89,31 @@ NEVER = frozenset(
         "ingest 5xx but 503",
         "ingest answered differently",
         "ingest lost or doubled",
+        "ingest that slows down",
         "killed more than two workers",
         "leases stolen",
+        "memory that grows",
         "more actions than the cap",
         "more than one in a hundred tried so often",
+        "never felt full",
         "no brake",
         "nobody was stopped and woken",
+        "nothing was left to the version before",
         "orders that waited for the broker",
         "past their deadline, not expired",
+        "pidboxes",
         "points not struck often enough",
+        "poison that did not ask a person after two tries",
         "poison that went well",
         "reused keys taken",
+        "run by who does not know it",
         "slots that ran twice",
         "skewed workers that ran nothing",
         "stalled workers",
         "sweeps missing too long",
         "told more than once",
         "waits of more than five minutes",
+        "went on too late",
         "worker mains lost",
     }
 )
@@ -118,11 +130,12 @@ def row(
     full: tuple[int, int],
     quick: tuple[int, int] | None = None,
     databases: tuple[str, ...] = ("sqlite", "postgres"),
+    alone: bool = False,
 ) -> Callable[[Callable[[Plan], Result]], Callable[[Plan], Result]]:
     """Enter a function into the table."""
 
     def enter(run: Callable[[Plan], Result]) -> Callable[[Plan], Result]:
-        ROWS[name] = Row(name=name, what=what, run=run, full=full, quick=quick, databases=databases)
+        ROWS[name] = Row(name=name, what=what, run=run, full=full, quick=quick, databases=databases, alone=alone)
         return run
 
     return enter
@@ -153,10 +166,21 @@ def campaign(
 class Callers(Protocol):
     """Whoever ordered, and what they were told."""
 
-    told: list[Told]
-    refused: list[str]
-    attempted: int
-    longest: float
+    @property
+    def told(self) -> list[Told]:
+        """What was acknowledged."""
+
+    @property
+    def refused(self) -> list[str]:
+        """Every refusal, with its status."""
+
+    @property
+    def attempted(self) -> int:
+        """How many orders."""
+
+    @property
+    def longest(self) -> float:
+        """Seconds that the slowest took."""
 
 
 def finish(running: Scene, caller: Callers, *, began: float, settled_within: float = SETTLED_WITHIN) -> Result:
