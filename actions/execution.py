@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -56,16 +57,23 @@ def run(*, action_id: int, worker: str, fetched: bool = False) -> Ran:
     return answer
 
 
-def run_due(*, limit: int, worker: str, stopping: Callable[[], bool] = lambda: False) -> int:
+def run_due(
+    *,
+    limit: int,
+    worker: str,
+    stopping: Callable[[], bool] = lambda: False,
+    watched: Callable[[int], AbstractContextManager[object]] = nullcontext,
+) -> int:
     """Claim and run due actions in this process, one after the other: how many ran. For when no hint gets through.
 
-    Once `stopping` says so, none is begun.
+    Once `stopping` says so, none is begun. Each is run inside of what `watched` makes of its id.
     """
     ran = 0
     for action_id in list(line.due().values_list("id", flat=True)[: limit + _LOOK_BEYOND]):
         if ran >= limit or stopping():
             break
-        ran += isinstance(run(action_id=action_id, worker=worker), Intent)
+        with watched(action_id):
+            ran += isinstance(run(action_id=action_id, worker=worker), Intent)
     return ran
 
 

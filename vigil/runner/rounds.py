@@ -3,7 +3,8 @@
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,6 +19,7 @@ from policies import remedies
 from vigil import schedule
 from vigil.kernel import clock, context
 from vigil.periodic import beats, runs
+from vigil.periodic.worker_watch import EXIT_CODE
 from vigil.schedule import Job
 from vigil.telemetry import metrics
 
@@ -28,6 +30,8 @@ BEAT_EVERY_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 30.0
 FALLBACK_LIMIT = 10
 """Actions that one round of the fallback takes on."""
+HARD_SECONDS = 24.0
+"""How long one of them may take: as in a worker, and less than the lease, so that a live process never loses one."""
 WORKER_SILENT_AFTER = timedelta(seconds=15)
 SLACK = timedelta(seconds=EVERY_SECONDS + 0.5)
 """A slot is taken over this long before its end at the latest, so that a round always falls in between."""
@@ -116,9 +120,30 @@ def _fallback(at: datetime, stop: threading.Event) -> None:
     if not why:
         return
     worker = f"dispatcher@{socket.gethostname()}:{os.getpid()}"
-    count = execution.run_due(limit=FALLBACK_LIMIT, worker=worker, stopping=stop.is_set)
+    count = execution.run_due(limit=FALLBACK_LIMIT, worker=worker, stopping=stop.is_set, watched=_watched)
     if count:
         log.warning("dispatcher.fallback.ran", count=count, reason=why)
+
+
+@contextmanager
+def _watched(action_id: int) -> Iterator[None]:
+    """End the process, which is started again, when a remediator's code does not come back: nobody else can end it."""
+    timer = threading.Timer(HARD_SECONDS, _give_up, (action_id,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _give_up(action_id: int) -> None:
+    log.critical(
+        "dispatcher.fallback.stuck",
+        action_id=action_id,
+        reason=f"the remediator's code did not come back within {HARD_SECONDS:g} s, so this process ends",
+    )
+    os._exit(EXIT_CODE)
 
 
 def _why_hints_do_not_work(at: datetime) -> str:

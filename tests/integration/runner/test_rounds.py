@@ -1,3 +1,4 @@
+import os
 import socket
 import threading
 import time
@@ -9,6 +10,8 @@ import structlog
 import time_machine
 from django_celery_beat.models import PeriodicTask
 
+from actions import execution
+from actions.claims import LEASE
 from tests.servers.processes import wait_until
 from vigil import schedule
 from vigil.periodic import beats, runs
@@ -143,3 +146,28 @@ def test_a_stop_does_not_wait_for_the_next_round() -> None:
     stop.set()
     running.join(5)
     assert not running.is_alive()
+
+
+def test_an_action_that_never_ends_ends_the_dispatcher_before_its_lease_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the hard time limit does in a worker; one that ends in time is left alone."""
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr(rounds, "HARD_SECONDS", 0.05)
+    with rounds._watched(1):
+        pass
+    time.sleep(0.1)
+    assert ended == []
+    with rounds._watched(2):
+        wait_until(lambda: ended == [75], seconds=5, what="the process ends")
+
+
+def test_the_fallback_watches_what_it_runs(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    told: dict[str, object] = {}
+    monkeypatch.setattr(rounds, "_why_hints_do_not_work", lambda at: "nobody works")
+    monkeypatch.setattr(execution, "run_due", lambda **how: told.update(how) or 0)
+    rounds._fallback(SLOT, threading.Event())
+    assert told["watched"] is rounds._watched
+    assert settings.CELERY_TASK_TIME_LIMIT == rounds.HARD_SECONDS
+    assert timedelta(seconds=rounds.HARD_SECONDS) < LEASE
