@@ -1,5 +1,6 @@
 """Many rows in one statement, on PostgreSQL and on SQLite: what the ORM would do row by row or 999 values at a time."""
 
+import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -12,6 +13,14 @@ from vigil.kernel.database import one_of
 
 _SQLITE_ROWS = 2_000
 """Rows a statement on SQLite, which takes 32,766 values in all."""
+COPY_FROM = 100
+"""Samples from which on PostgreSQL takes them quicker by COPY than by INSERT, though that is two statements."""
+_COPY = "COPY metrics_sample (id, series_id, value, at, received_at) FROM STDIN (FORMAT BINARY)"
+_COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_COPY_TAIL = b"\xff\xff"
+_COPIED = struct.Struct("!h iq iq id iq iq")
+"""A row: the number of its columns, and each column's length and value."""
+_MICROSECONDS_UNTIL_2000 = 946_684_800_000_000
 
 
 class NewSample(NamedTuple):
@@ -80,7 +89,7 @@ def lock_series(ids: Collection[int]) -> dict[int, Locked]:
 def insert_samples(samples: Sequence[NewSample]) -> list[int]:
     """Store them; their ids, in the same order."""
     if is_postgres():
-        return _insert_samples_postgres(samples)
+        return _insert_samples_postgres(samples) if len(samples) < COPY_FROM else _copy_samples(samples)
     return [number for rows in batched(samples, _SQLITE_ROWS) for number in _insert_samples_sqlite(rows)]
 
 
@@ -107,6 +116,27 @@ def _insert_samples_postgres(samples: Sequence[NewSample]) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(sql, columns)
         return sorted(row[0] for row in cursor.fetchall())
+
+
+def _copy_samples(samples: Sequence[NewSample]) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('metrics_sample_id_seq') FROM generate_series(1, %s)", [len(samples)])
+        ids = sorted([row[0] for row in cursor.fetchall()])
+        times = {at: _microseconds(at) for row in samples for at in (row.at, row.received_at)}
+        pack = _COPIED.pack
+        packed = [
+            pack(5, 8, number, 8, row[0], 8, row[1], 8, times[row[2]], 8, times[row[3]])
+            for number, row in zip(ids, samples, strict=True)
+        ]
+        with connection.wrap_database_errors, cursor.copy(_COPY) as copy:
+            copy.write(b"".join((_COPY_HEAD, *packed, _COPY_TAIL)))
+    return ids
+
+
+def _microseconds(at: datetime) -> int:
+    """Since 2000, as PostgreSQL counts."""
+    # Rounded, a double of epoch seconds is exact until the year 2242.
+    return round(at.timestamp() * 1e6) - _MICROSECONDS_UNTIL_2000
 
 
 def _insert_samples_sqlite(samples: Sequence[NewSample]) -> list[int]:
