@@ -44,7 +44,11 @@ class Series(models.Model):
 
 
 class Sample(models.Model):
-    """One value of a series at one time. Nothing refers to a sample by foreign key."""
+    """One value of a series at one time. Nothing refers to a sample by foreign key.
+
+    On PostgreSQL each day is a partition (`metrics.partitions`), whose one index is its key: series, time and id. There
+    `id` finds no sample quickly.
+    """
 
     # No constraint in the database: it would look the series up for each of a batch's rows. `ingest` locks the series
     # it writes to instead, and `retention` drops a series only under the same lock.
@@ -60,6 +64,7 @@ class Sample(models.Model):
             # PostgreSQL holds NaN to be larger than any number, SQLite stores it as NULL: both fail this.
             models.CheckConstraint(condition=Q(value__gte=-_LARGEST, value__lte=_LARGEST), name="sample_value_finite"),
         ]
+        # SQLite's alone.
         indexes = [
             models.Index(fields=["series", "at"], name="sample_by_series_and_time"),
             models.Index(fields=["at"], name="sample_by_time"),
@@ -67,6 +72,73 @@ class Sample(models.Model):
 
     def __str__(self) -> str:
         return f"{self.value} at {self.at.isoformat()}"
+
+
+class Rollup(models.Model):
+    """What the samples of a series within one step come to; `metrics.rollups` writes them, for `metrics.ranges`."""
+
+    pk = models.CompositePrimaryKey("series_id", "bucket")
+    series_id = models.BigIntegerField()
+    bucket = models.IntegerField()
+    """The step's number since 1970."""
+    count = models.IntegerField()
+    total = models.FloatField(null=True)
+    """Null where a value is so large that a sum of such might not be a number any more."""
+    low = models.FloatField()
+    high = models.FloatField()
+    last = models.FloatField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.count} samples of series {self.series_id} in step {self.bucket}"
+
+
+class Rollup1m(Rollup):
+    """A minute of a series."""
+
+    class Meta(Rollup.Meta):
+        db_table = "metrics_rollup_1m"
+
+
+class Rollup5m(Rollup):
+    """Five minutes of a series."""
+
+    class Meta(Rollup.Meta):
+        db_table = "metrics_rollup_5m"
+
+
+class Rollup1h(Rollup):
+    """An hour of a series."""
+
+    class Meta(Rollup.Meta):
+        db_table = "metrics_rollup_1h"
+
+
+class RollupProgress(models.Model):
+    """How far the rollups have come, in minutes since 1970; one row."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    since = models.IntegerField()
+    until = models.IntegerField()
+    """From `since` to before `until` the rollups say all that the samples say, but for what `LateSample` names."""
+    announced = models.IntegerField()
+    """Up to here they are about to be made: who stores a sample of an earlier minute, notes a `LateSample`."""
+
+    def __str__(self) -> str:
+        return f"minutes {self.since} to {self.until}"
+
+
+class LateSample(models.Model):
+    """That a sample came when the rollup of its minute was made already, or was being made."""
+
+    series_id = models.BigIntegerField()
+    minute = models.IntegerField()
+
+    def __str__(self) -> str:
+        return f"minute {self.minute} of series {self.series_id}"
 
 
 class Event(models.Model):

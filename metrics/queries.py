@@ -93,11 +93,9 @@ def latest_until(
 ) -> list[SeriesData]:
     """As `latest` would have answered at `until`, as far as retention has kept it: for looking back, not for sweeps."""
     where, parameters = _of(metrics, targets)
-    newest = "SELECT id FROM metrics_sample WHERE series_id = series.id AND at <= %s ORDER BY at DESC, id DESC LIMIT 1"
     sql = f"""
         SELECT series.id, name, tags, target, sample.id, {rows.moment("sample.at")}, sample.value
-        FROM (SELECT id, name, tags, target FROM metrics_series WHERE {where}) AS series
-        JOIN metrics_sample AS sample ON sample.id = ({newest})
+        FROM (SELECT id, name, tags, target FROM metrics_series WHERE {where}) AS series {_join_newest()}
         ORDER BY series.id
     """  # noqa: S608
     read = rows.moment_reader()
@@ -252,14 +250,20 @@ def _kept_within(where: str, parameters: list[Any], since: datetime, until: date
 
 def _kept_before(where: str, parameters: list[Any], since: datetime) -> list[tuple[int, Kept]]:
     """Of each series the newest sample before the stretch."""
-    newest = "SELECT id FROM metrics_sample WHERE series_id = series.id AND at <= %s ORDER BY at DESC, id DESC LIMIT 1"
     columns = f"series.id, sample.id, {rows.moment('sample.at')}, sample.value, {rows.moment('sample.received_at')}"
     sql = f"""
         SELECT {columns}
-        FROM (SELECT id FROM metrics_series WHERE {where}) AS series
-        JOIN metrics_sample AS sample ON sample.id = ({newest})
+        FROM (SELECT id FROM metrics_series WHERE {where}) AS series {_join_newest()}
     """  # noqa: S608
     return _kept(_fetch(sql, [*parameters, rows.stamp(since)]))
+
+
+def _join_newest() -> str:
+    """Each series' newest sample until a moment that is the parameter."""
+    newest = "FROM metrics_sample WHERE series_id = series.id AND at <= %s ORDER BY at DESC, id DESC LIMIT 1"
+    if rows.is_postgres():
+        return f"CROSS JOIN LATERAL (SELECT * {newest}) AS sample"
+    return f"JOIN metrics_sample AS sample ON sample.id = (SELECT id {newest})"
 
 
 def _kept(found: Iterable[tuple[Any, ...]]) -> list[tuple[int, Kept]]:

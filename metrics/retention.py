@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Model, Q, QuerySet
 
-from metrics import rows
+from metrics import partitions, rows
 from metrics.models import Event, IngestReceipt, Sample, Series
 from vigil.kernel import database
 
@@ -23,16 +24,21 @@ PATIENCE = timedelta(seconds=10)
 def prune(*, at: datetime, batch: int = 5_000, max_batches: int = 100, patience: timedelta = PATIENCE) -> int:
     """Drop old receipts, events and samples, then series that are left without samples; rows dropped.
 
-    At most `max_batches` transactions of at most `batch` rows for each, and no new one after `patience`, but one of
-    each kind in any case: however many samples there are, the rest gets its turn. The next call goes on.
+    Where samples are in parts by time, those whose time is over go first, whole, and count as no rows. Of the rest at
+    most `max_batches` transactions of at most `batch` rows for each, and no new one after `patience`, but one of each
+    kind in any case: however many samples there are, the rest gets its turn. The next call goes on.
     """
     kept_from = at - timedelta(days=settings.VIGIL_RETENTION_DAYS)
     old: list[QuerySet[Model]] = [
         IngestReceipt.objects.filter(created_at__lt=at - RECEIPTS_FOR).order_by("created_at"),
         Event.objects.filter(at__lt=kept_from).order_by("at"),
-        Sample.objects.filter(at__lt=kept_from).order_by("at"),
     ]
-    drops = [*(partial(_drop, rows_, batch) for rows_ in old), partial(_drop_silent_series, kept_from, batch)]
+    partitions.drop_before(partitions.SAMPLES, kept_from=kept_from)
+    drops: list[Callable[[], int]] = [
+        *(partial(_drop, rows_, batch) for rows_ in old),
+        *_drops_of_samples(kept_from, batch),
+        partial(_drop_silent_series, kept_from, batch),
+    ]
     until = time.monotonic() + patience.total_seconds()
     return sum(_repeated(drop, batch, max_batches, until) for drop in drops)
 
@@ -45,6 +51,22 @@ def _repeated(drop: Callable[[], int], batch: int, max_batches: int, until: floa
         if dropped < batch or time.monotonic() > until:
             break
     return total
+
+
+def _drops_of_samples(kept_from: datetime, batch: int) -> list[Callable[[], int]]:
+    if rows.is_postgres():
+        loose = partitions.loose(partitions.SAMPLES, kept_from=kept_from)
+        return [partial(_drop_loose, partitions.SAMPLES, part, kept_from, batch) for part in loose]
+    return [partial(_drop, Sample.objects.filter(at__lt=kept_from).order_by("at"), batch)]
+
+
+def _drop_loose(table: partitions.Table, part: str, kept_from: datetime, batch: int) -> int:
+    old = (
+        f"SELECT ctid FROM {part} WHERE {table.column} < {table.bound(kept_from)} ORDER BY {table.column} LIMIT {batch}"  # noqa: S608
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {part} WHERE ctid = ANY(ARRAY({old}))")  # noqa: S608
+        return int(cursor.rowcount)
 
 
 def _drop(old: QuerySet[Model], batch: int) -> int:

@@ -1,10 +1,11 @@
 """What beat and the dispatcher ask of this app."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from celery import shared_task
+from django.conf import settings
 
-from metrics import retention
+from metrics import partitions, retention
 from vigil.kernel import clock
 from vigil.periodic import runs
 
@@ -14,6 +15,12 @@ PRUNE_EVERY = timedelta(minutes=1)
 
 @shared_task(name="metrics.prune")
 def prune(**_: object) -> None:
-    """Drop what is older than the retention, once per slot whoever asks."""
+    """Make the parts of tables that will be needed, and drop what is older than the retention; once per slot."""
     at = clock.now()
-    runs.once(job="metrics.prune", interval=PRUNE_EVERY, at=at, run=lambda: retention.prune(at=at))
+    runs.once(job="metrics.prune", interval=PRUNE_EVERY, at=at, run=lambda: _tend(at))
+
+
+def _tend(at: datetime) -> None:
+    kept_from = at - timedelta(days=settings.VIGIL_RETENTION_DAYS)
+    partitions.ensure(partitions.SAMPLES, kept_from=kept_from, at=at)
+    retention.prune(at=at)
