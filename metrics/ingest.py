@@ -1,7 +1,7 @@
 """The only writer of samples and events."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import structlog
@@ -141,11 +141,22 @@ def _samples(
         NewSample(one.id, sent.value, _when(sent.at, at), at) for (sent, at), one in zip(measured, belongs, strict=True)
     ]
     ids = rows.insert_samples(new)
+    _note_late_for_rollups(new, next(iter(locked.values())).announced)
     late = _note_newest(new, ids, locked, staleness=timedelta(seconds=settings.VIGIL_STALENESS_SECONDS))
     return tuple(
         StoredSample(number, one.id, sent.name, sent.tags, one.target, sent.value, row.at, is_late)
         for number, one, (sent, _), row, is_late in zip(ids, belongs, measured, new, late, strict=True)
     )
+
+
+def _note_late_for_rollups(new: Sequence[NewSample], announced: int | None) -> None:
+    """Those of minutes that are rolled up already, or are about to be."""
+    if announced is None:
+        return
+    before = datetime.fromtimestamp(announced * 60, UTC)
+    late = {(row.series_id, int(row.at.timestamp() // 60)) for row in new if row.at < before}
+    if late:
+        rows.note_late(late)
 
 
 def _note_newest(

@@ -1,17 +1,19 @@
-"""A metric over a stretch of time, gathered into steps by the database."""
+"""A metric over a stretch of time, gathered into steps by the database: from rollups where these fit, or samples."""
 
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import DataError, connection
 from django.db.models import Q
 
-from metrics import rows
+from metrics import resolutions, rollups, rows
 from metrics.models import Series
+from metrics.resolutions import Resolution
 from vigil.kernel.database import one_of
 from vigil.kernel.errors import FieldError, Invalid
 
@@ -32,6 +34,8 @@ class Range:
     until: datetime
     step: timedelta
     aggregate: str
+    at: datetime
+    """Now: it tells what is still kept."""
     within: Q = field(default_factory=Q)
     """Which series may be seen."""
 
@@ -46,12 +50,36 @@ class SeriesRange:
     """Each with the beginning of its step; steps without a sample are left out."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What was found, and in what."""
+
+    resolution: timedelta
+    """The length of the coarsest rollups it was read from; zero: from samples alone."""
+    missing_before: datetime | None
+    """Since when what was asked for is kept, if that is not all of it."""
+    series: list[SeriesRange]
+
+
+class _Stretch(NamedTuple):
+    """From `since` to before `until` is read from rollups of one resolution, or from samples."""
+
+    source: Resolution | None
+    since: datetime
+    until: datetime
+    and_until: bool = False
+
+
 def step_for(*, since: datetime, until: datetime) -> timedelta:
-    """A step that gives about 300 points, for those who name none."""
-    return timedelta(seconds=max(1, math.ceil((until - since).total_seconds() / _POINTS_WHEN_NOT_ASKED)))
+    """A step that gives about 300 points, for those who name none; a long one such that rollups fit."""
+    seconds = max(1, math.ceil((until - since).total_seconds() / _POINTS_WHEN_NOT_ASKED))
+    for resolution in reversed(resolutions.FINEST_FIRST):
+        if seconds > resolution.seconds:
+            return timedelta(seconds=-(-seconds // resolution.seconds) * resolution.seconds)
+    return timedelta(seconds=seconds)
 
 
-def read(asked: Range) -> list[SeriesRange]:
+def read(asked: Range) -> Answer:
     """The answer; Invalid (422) when the span is empty or would give too many points or numbers too large."""
     if asked.since >= asked.until:
         raise _invalid("since", "must be before until")
@@ -65,45 +93,112 @@ def read(asked: Range) -> list[SeriesRange]:
         raise _invalid(
             "step", f"would give more than {POINTS_MOST} points; ask for a longer step, a shorter time or one target"
         )
-    points = _points(asked, list(about)) if about else {}
-    return [
-        SeriesRange(tags=one.tags, target=one.target, points=points.get(number, ())) for number, one in about.items()
-    ]
+    stretches = _stretches(asked)
+    points = _points(asked, stretches, list(about)) if about else {}
+    return Answer(
+        resolution=timedelta(seconds=max(one.source.seconds if one.source else 0 for one in stretches)),
+        missing_before=_missing_before(asked),
+        series=[
+            SeriesRange(tags=one.tags, target=one.target, points=points.get(number, ()))
+            for number, one in about.items()
+        ],
+    )
 
 
-def _points(asked: Range, ids: list[int]) -> dict[int, tuple[tuple[datetime, float], ...]]:
-    where, parameter = one_of("series_id", ids)
+def _stretches(asked: Range) -> list[_Stretch]:
+    """Where to read what: whole rollups as coarse as the step allows, and what they leave over at both ends finer."""
+    fitting = [one for one in reversed(resolutions.FINEST_FIRST) if _fits(asked.step, one)]
+    found = list(_split(asked, asked.since, asked.until, fitting, rollups.covered()))
+    *before, last = found
+    return [*before, last._replace(and_until=True)]
+
+
+def _split(
+    asked: Range, since: datetime, until: datetime, fitting: list[Resolution], covered: tuple[int, int]
+) -> list[_Stretch]:
+    if not fitting:
+        return [_Stretch(None, since, until)]
+    source, *finer = fitting
+    first, beyond = _whole(asked, since, until, source, covered)
+    if first >= beyond:
+        return _split(asked, since, until, finer, covered)
+    begin, end = resolutions.start(first, source.seconds), resolutions.start(beyond, source.seconds)
+    before = _split(asked, since, begin, finer, covered) if since < begin else []
+    return [*before, _Stretch(source, begin, end), *_split(asked, end, until, finer, covered)]
+
+
+def _whole(
+    asked: Range, since: datetime, until: datetime, source: Resolution, covered: tuple[int, int]
+) -> tuple[int, int]:
+    """The first rollup to be read, and the one after the last."""
+    length = source.seconds // 60
+    kept = max(-(-covered[0] // length), resolutions.number(asked.at - source.kept_for, source.seconds))
+    first = resolutions.number(since, source.seconds)
+    # Half a rollup at the beginning comes from samples; when these are gone, the whole of it is better than nothing.
+    if resolutions.start(first, source.seconds) < since and since >= asked.at - _samples_kept_for():
+        first += 1
+    beyond = min(resolutions.number(until, source.seconds), covered[1] // length)
+    return max(first, kept), beyond
+
+
+def _fits(step: timedelta, resolution: Resolution) -> bool:
+    return step % timedelta(seconds=resolution.seconds) == timedelta(0)
+
+
+def _missing_before(asked: Range) -> datetime | None:
+    fitting = [one.kept_for for one in resolutions.FINEST_FIRST if _fits(asked.step, one)]
+    kept_from = asked.at - max([_samples_kept_for(), *fitting])
+    return kept_from if asked.since < kept_from else None
+
+
+def _samples_kept_for() -> timedelta:
+    return timedelta(days=settings.VIGIL_RETENTION_DAYS)
+
+
+def _points(asked: Range, stretches: list[_Stretch], ids: list[int]) -> dict[int, tuple[tuple[datetime, float], ...]]:
     seconds = int(asked.step.total_seconds())
-    sql = f"""
-        SELECT series_id, {_bucket()} AS bucket, {_expression(asked.aggregate)} FROM metrics_sample
-        WHERE {where} AND at >= %s AND at <= %s GROUP BY series_id, bucket ORDER BY series_id, bucket
-    """  # noqa: S608
-    found = _fetch(sql, [seconds, parameter, rows.stamp(asked.since), rows.stamp(asked.until)])
+    parts, parameters = [], []
+    for stretch in stretches:
+        where, values = _within(stretch, ids)
+        columns = resolutions.pieces(stretch.source, of="series_id", step=seconds)
+        table = stretch.source.table.name if stretch.source else "metrics_sample"
+        parts.append(f"SELECT {columns} FROM {table} WHERE {where}")  # noqa: S608
+        parameters += values
+    found = " UNION ALL ".join(parts)
+    pieces = resolutions.placed(found) if asked.aggregate == "last" else f"({found}) AS pieces"
+    sql = f"SELECT series_id, step, {_expression(asked.aggregate)} FROM {pieces} GROUP BY series_id, step ORDER BY 1, 2"  # noqa: S608
     return {
         number: tuple((datetime.fromtimestamp(row[1] * seconds, UTC), _finite(row[2])) for row in group)
-        for number, group in groupby(found, key=itemgetter(0))
+        for number, group in groupby(_fetch(sql, parameters), key=itemgetter(0))
     }
 
 
-def _bucket() -> str:
-    if rows.is_postgres():
-        return "CAST(floor(extract(epoch FROM at) / %s) AS bigint)"
-    return "CAST(strftime('%%s', at) AS integer) / %s"
+def _within(stretch: _Stretch, ids: list[int]) -> tuple[str, list[Any]]:
+    among, parameter = one_of("series_id", ids)
+    if stretch.source is None:
+        before = "<=" if stretch.and_until else "<"
+        return f"{among} AND at >= %s AND at {before} %s", [
+            parameter,
+            rows.stamp(stretch.since),
+            rows.stamp(stretch.until),
+        ]
+    first, beyond = (resolutions.number(one, stretch.source.seconds) for one in (stretch.since, stretch.until))
+    return f"{among} AND bucket >= %s AND bucket < %s", [parameter, first, beyond]
 
 
 def _expression(aggregate: str) -> str:
-    if aggregate == "avg":
-        return "sum(value) / count(*)"  # PostgreSQL's avg() also adds up squares, which overflow much earlier
-    if aggregate != "last":
-        return {"min": "min(value)", "max": "max(value)", "sum": "sum(value)", "count": "count(*)"}[aggregate]
-    if rows.is_postgres():
-        return "(array_agg(value ORDER BY at DESC, id DESC))[1]"
-    # SQLite takes a bare column from the row that max() chose; the third column is what chooses it.
-    # A space sorts before the point of a fraction: a whole second is the earliest of its second.
-    return "value, max(at || ' ' || printf('%%020d', id))"
+    return {
+        # Not PostgreSQL's avg(), which also adds up squares: these overflow much earlier.
+        "avg": f"{resolutions.TOTAL} / {resolutions.COUNT}",
+        "min": resolutions.LOW,
+        "max": resolutions.HIGH,
+        "sum": resolutions.TOTAL,
+        "count": resolutions.COUNT,
+        "last": resolutions.last(),
+    }[aggregate]
 
 
-def _fetch(sql: str, parameters: list[Any]) -> list[tuple[int, int, float]]:
+def _fetch(sql: str, parameters: list[Any]) -> list[tuple[int, int, float | None]]:
     with connection.cursor() as cursor:
         try:
             cursor.execute(sql, parameters)
@@ -112,8 +207,8 @@ def _fetch(sql: str, parameters: list[Any]) -> list[tuple[int, int, float]]:
         return [(row[0], row[1], row[2]) for row in cursor.fetchall()]
 
 
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
+def _finite(value: float | None) -> float:
+    if value is None or not math.isfinite(value):
         raise _too_large()
     return value
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Model, Q, QuerySet
 
-from metrics import partitions, rows
+from metrics import partitions, resolutions, rows
 from metrics.models import Event, IngestReceipt, Sample, Series
 from vigil.kernel import database
 
@@ -22,7 +22,7 @@ PATIENCE = timedelta(seconds=10)
 
 
 def prune(*, at: datetime, batch: int = 5_000, max_batches: int = 100, patience: timedelta = PATIENCE) -> int:
-    """Drop old receipts, events and samples, then series that are left without samples; rows dropped.
+    """Drop old receipts, events, samples and rollups, then series that are left without samples; rows dropped.
 
     Where samples are in parts by time, those whose time is over go first, whole, and count as no rows. Of the rest at
     most `max_batches` transactions of at most `batch` rows for each, and no new one after `patience`, but one of each
@@ -33,10 +33,15 @@ def prune(*, at: datetime, batch: int = 5_000, max_batches: int = 100, patience:
         IngestReceipt.objects.filter(created_at__lt=at - RECEIPTS_FOR).order_by("created_at"),
         Event.objects.filter(at__lt=kept_from).order_by("at"),
     ]
-    partitions.drop_before(partitions.SAMPLES, kept_from=kept_from)
+    by_time = [
+        (partitions.SAMPLES, kept_from),
+        *((one.table, at - one.kept_for) for one in resolutions.FINEST_FIRST),
+    ]
+    for table, kept in by_time:
+        partitions.drop_before(table, kept_from=kept)
     drops: list[Callable[[], int]] = [
         *(partial(_drop, rows_, batch) for rows_ in old),
-        *_drops_of_samples(kept_from, batch),
+        *(drop for table, kept in by_time for drop in _drops_of(table, kept, batch)),
         partial(_drop_silent_series, kept_from, batch),
     ]
     until = time.monotonic() + patience.total_seconds()
@@ -53,19 +58,21 @@ def _repeated(drop: Callable[[], int], batch: int, max_batches: int, until: floa
     return total
 
 
-def _drops_of_samples(kept_from: datetime, batch: int) -> list[Callable[[], int]]:
-    if rows.is_postgres():
-        loose = partitions.loose(partitions.SAMPLES, kept_from=kept_from)
-        return [partial(_drop_loose, partitions.SAMPLES, part, kept_from, batch) for part in loose]
-    return [partial(_drop, Sample.objects.filter(at__lt=kept_from).order_by("at"), batch)]
+def _drops_of(table: partitions.Table, kept_from: datetime, batch: int) -> list[Callable[[], int]]:
+    """Of rows that go one by one."""
+    loose = partitions.loose(table, kept_from=kept_from) if rows.is_postgres() else [table.name]
+    return [partial(_drop_rows, table, name, kept_from, batch) for name in loose]
 
 
-def _drop_loose(table: partitions.Table, part: str, kept_from: datetime, batch: int) -> int:
-    old = (
-        f"SELECT ctid FROM {part} WHERE {table.column} < {table.bound(kept_from)} ORDER BY {table.column} LIMIT {batch}"  # noqa: S608
-    )
+def _drop_rows(table: partitions.Table, name: str, kept_from: datetime, batch: int) -> int:
+    """Of a table, or of a part of it. These have an index on their time."""
+    row = "ctid" if rows.is_postgres() else "rowid"
+    before = f"{table.column} < {table.bound(kept_from) if rows.is_postgres() or table.step else '%s'}"
+    old = f"SELECT {row} FROM {name} WHERE {before} ORDER BY {table.column} LIMIT {batch}"  # noqa: S608
+    among = f"= ANY(ARRAY({old}))" if rows.is_postgres() else f"IN ({old})"
     with connection.cursor() as cursor:
-        cursor.execute(f"DELETE FROM {part} WHERE ctid = ANY(ARRAY({old}))")  # noqa: S608
+        sql = f"DELETE FROM {name} WHERE {row} {among}"  # noqa: S608
+        cursor.execute(sql, [rows.stamp(kept_from)] if "%s" in before else None)
         return int(cursor.rowcount)
 
 

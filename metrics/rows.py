@@ -47,6 +47,8 @@ class Locked(NamedTuple):
     id: int
     tags_hash: str
     last_at: datetime | None
+    announced: int | None = None
+    """The minute since 1970 before which a new sample is late for `metrics.rollups`; None: for none."""
 
 
 def is_postgres() -> bool:
@@ -79,11 +81,17 @@ def lock_series(ids: Collection[int]) -> dict[int, Locked]:
     where, parameter = ("id = ANY(%s::bigint[])", _array(ids)) if is_postgres() else one_of("id", ids)
     # On SQLite the transaction holds the only write lock there is.
     lock = "FOR NO KEY UPDATE" if is_postgres() else ""
-    sql = f"SELECT id, tags_hash, {moment('last_at')} FROM metrics_series WHERE {where} ORDER BY id {lock}"  # noqa: S608
+    # Asked here, where the lock on the table of series comes first: `rollups` waits for those who hold that.
+    announced = "(SELECT announced FROM metrics_rollupprogress)"
+    columns = f"id, tags_hash, {moment('last_at')}, {announced}"
+    sql = f"SELECT {columns} FROM metrics_series WHERE {where} ORDER BY id {lock}"  # noqa: S608
     read = moment_reader()
     with connection.cursor() as cursor:
         cursor.execute(sql, [parameter])
-        return {row[0]: Locked(row[0], row[1], None if row[2] is None else read(row[2])) for row in cursor.fetchall()}
+        return {
+            row[0]: Locked(row[0], row[1], None if row[2] is None else read(row[2]), row[3])
+            for row in cursor.fetchall()
+        }
 
 
 def insert_samples(samples: Sequence[NewSample]) -> list[int]:
@@ -91,6 +99,15 @@ def insert_samples(samples: Sequence[NewSample]) -> list[int]:
     if is_postgres():
         return _insert_samples_postgres(samples) if len(samples) < COPY_FROM else _copy_samples(samples)
     return [number for rows in batched(samples, _SQLITE_ROWS) for number in _insert_samples_sqlite(rows)]
+
+
+def note_late(minutes: Collection[tuple[int, int]]) -> None:
+    """Let the rollups of these series and minutes be made anew."""
+    for part in batched(sorted(minutes), _SQLITE_ROWS):
+        marks = ", ".join(["(%s, %s)"] * len(part))
+        with connection.cursor() as cursor:
+            sql = f"INSERT INTO metrics_latesample (series_id, minute) VALUES {marks}"  # noqa: S608
+            cursor.execute(sql, [number for pair in part for number in pair])
 
 
 def advance_series(newest: Collection[Newest]) -> None:

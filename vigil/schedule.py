@@ -36,6 +36,7 @@ def jobs() -> tuple[Job, ...]:
             task="policies.tasks.sweep",
             interval=timedelta(seconds=settings.VIGIL_SWEEP_INTERVAL_SECONDS),
         ),
+        Job(name="metrics.roll_up", task="metrics.tasks.roll_up", interval=timedelta(seconds=15)),
         Job(name="metrics.prune", task="metrics.tasks.prune", interval=timedelta(minutes=1)),
         Job(name="actions.prune", task="actions.tasks.prune", interval=timedelta(hours=1)),
         Job(name="periodic.prune", task="vigil.periodic.tasks.prune", interval=timedelta(hours=1)),

@@ -39,4 +39,11 @@ class MetricRange(Answer, frozen=True, kw_only=True):
     metric: str
     step_seconds: int
     aggregate: Annotated[str, among(ranges.AGGREGATES)]
+    resolution_seconds: Annotated[
+        int, Meta(description="Length of the coarsest rollups it was read from; 0: from the samples themselves.")
+    ]
+    missing_before: Annotated[
+        Moment | None,
+        Meta(description="What is older is not kept, in steps such as these; null if nothing is missing."),
+    ]
     series: list[SeriesPoints]

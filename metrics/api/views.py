@@ -69,13 +69,16 @@ class RangeView(ApiView):
     def get(self, request: Request) -> Response:
         query.only(request, _RANGE)
         asked = _range(request, self.caller(request), self.at(request))
+        found = ranges.read(asked)
         answer = {
             "metric": asked.metric,
             "step_seconds": int(asked.step.total_seconds()),
             "aggregate": asked.aggregate,
+            "resolution_seconds": int(found.resolution.total_seconds()),
+            "missing_before": found.missing_before,
         }
-        found = [{"tags": one.tags, "target": one.target, "points": one.points} for one in ranges.read(asked)]
-        return Response({**answer, "series": found})
+        series = [{"tags": one.tags, "target": one.target, "points": one.points} for one in found.series]
+        return Response({**answer, "series": series})
 
 
 def _matching(request: Request, caller: Principal) -> QuerySet[Series]:
@@ -110,6 +113,7 @@ def _range(request: Request, caller: Principal, at: datetime) -> ranges.Range:
         until=until,
         step=_step(request) or ranges.step_for(since=since, until=until),
         aggregate=query.choice(request, "aggregate", ranges.AGGREGATES, default="avg"),
+        at=at,
         within=bounds.among(caller.targets),
     )
 

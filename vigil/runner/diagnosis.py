@@ -16,6 +16,7 @@ from django.core import checks as django_checks
 from django.db import DatabaseError
 from django_celery_beat.models import PeriodicTask
 
+from metrics import partitions, resolutions
 from vigil import environment, schedule
 from vigil.health import checks
 from vigil.kernel import database
@@ -57,6 +58,7 @@ def examine(*, at: datetime) -> list[Finding]:
     of_the_database: tuple[tuple[str, Callable[[], Finding]], ...] = (
         ("clock", lambda: clocks(at=at)),
         ("beat", lambda: beat(at=at)),
+        ("partitions", lambda: tables_in_parts(at=at)),
     )
     found = [_look(name, look) for name, look in looks]
     found += _of_health()
@@ -184,6 +186,16 @@ def beat(*, at: datetime) -> Finding:
         hint = "Start it: celery -A vigil beat, and a worker for the queue vigil.chores."
         return _warn("beat", f"it missed its turns; the dispatcher runs {quickest.name} meanwhile", hint)
     return _ok("beat", f"{quickest.name} ran on time")
+
+
+def tables_in_parts(*, at: datetime) -> Finding:
+    """The tables that PostgreSQL keeps by time are ready for tomorrow."""
+    tables = [partitions.SAMPLES, *(one.table for one in resolutions.FINEST_FIRST)]
+    lacking = [table.name for table in tables if partitions.lacks_next(table, at=at)]
+    if lacking:
+        hint = "metrics.prune makes them every minute: is celery beat or a dispatcher running? docs/storage.md."
+        return _warn("partitions", f"tomorrow has none in {', '.join(lacking)}", hint)
+    return _ok("partitions", "made ahead" if partitions.parts(partitions.SAMPLES) else "not used on this database")
 
 
 def _of_health() -> list[Finding]:
