@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 AHEAD = timedelta(days=3)
 """How long before its time a part is made: periodic work may stand still that long, and nothing is slower for it."""
+BEHIND_MOST = 31
+"""How many parts of the past are made: older ones are there because they were made in their time, or not at all."""
 MOVED_MOST = 50_000
 """Rows that are moved from the default part into a new one, while nobody else can write to the default one."""
 LOCK_FOR = "200ms"
@@ -59,7 +61,7 @@ SAMPLES = Table("metrics_sample", "at", timedelta(days=1))
 
 
 def ensure(table: Table, *, kept_from: datetime, at: datetime) -> int:
-    """Make the parts that lack from `kept_from` to `AHEAD` of `at`; how many were made.
+    """Make the parts that lack from `kept_from`, or `BEHIND_MOST` parts ago, to `AHEAD` of `at`; how many were made.
 
     One that cannot have its lock soon, or for which too much lies in the default part already, is left for later.
     """
@@ -122,7 +124,8 @@ def _moment(table: Table, text: str) -> datetime | None:
 def _lacking(table: Table, *, kept_from: datetime, at: datetime) -> Iterator[datetime]:
     """Beginnings of parts that are not there; those of now and later first."""
     there = [part for part in parts(table) if not part.is_default]
-    starts = _starts(table, table.start_of(kept_from), at + AHEAD)
+    since = max(kept_from, at - BEHIND_MOST * table.part)
+    starts = _starts(table, table.start_of(since), at + AHEAD)
     for start in sorted(starts, key=lambda start: (start + table.part <= at, start)):
         if not any(_overlap(part, start, start + table.part) for part in there):
             yield start

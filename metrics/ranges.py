@@ -11,13 +11,18 @@ from django.conf import settings
 from django.db import DataError, connection
 from django.db.models import Q
 
-from metrics import resolutions, rollups, rows
+from metrics import resolutions, rollups, rows, spreads
 from metrics.models import Series
 from metrics.resolutions import Resolution
 from vigil.kernel.database import one_of
 from vigil.kernel.errors import FieldError, Invalid
 
-AGGREGATES = ("avg", "min", "max", "sum", "count", "last")
+FROM_ROLLUPS = ("avg", "min", "max", "sum", "count", "last")
+FROM_SAMPLES = ("stddev", "p50", "p90", "p95", "p99")
+"""What rollups cannot tell."""
+AGGREGATES = (*FROM_ROLLUPS, *FROM_SAMPLES)
+SAMPLES_MOST = 200_000
+"""Samples that are looked at one by one for an answer."""
 POINTS_MOST = 20_000
 """Points of one answer, over all its series."""
 _POINTS_WHEN_NOT_ASKED = 300
@@ -83,6 +88,13 @@ def read(asked: Range) -> Answer:
     """The answer; Invalid (422) when the span is empty or would give too many points or numbers too large."""
     if asked.since >= asked.until:
         raise _invalid("since", "must be before until")
+    samples_from = asked.at - _samples_kept_for()
+    if asked.aggregate in FROM_SAMPLES and asked.until < samples_from:
+        raise _invalid(
+            "aggregate",
+            f"{asked.aggregate} needs samples, which are kept since {samples_from:%Y-%m-%dT%H:%M:%SZ}; for earlier "
+            f"times ask for one of {', '.join(FROM_ROLLUPS)}",
+        )
     series = Series.objects.filter(asked.within, name=asked.metric).order_by("id")
     if asked.target:
         series = series.filter(target=asked.target)
@@ -107,7 +119,7 @@ def read(asked: Range) -> Answer:
 
 def _stretches(asked: Range) -> list[_Stretch]:
     """Where to read what: whole rollups as coarse as the step allows, and what they leave over at both ends finer."""
-    fitting = [one for one in reversed(resolutions.FINEST_FIRST) if _fits(asked.step, one)]
+    fitting = [one for one in reversed(resolutions.FINEST_FIRST) if _fits(asked, one)]
     found = list(_split(asked, asked.since, asked.until, fitting, rollups.covered()))
     *before, last = found
     return [*before, last._replace(and_until=True)]
@@ -141,12 +153,12 @@ def _whole(
     return max(first, kept), beyond
 
 
-def _fits(step: timedelta, resolution: Resolution) -> bool:
-    return step % timedelta(seconds=resolution.seconds) == timedelta(0)
+def _fits(asked: Range, resolution: Resolution) -> bool:
+    return asked.aggregate in FROM_ROLLUPS and asked.step % timedelta(seconds=resolution.seconds) == timedelta(0)
 
 
 def _missing_before(asked: Range) -> datetime | None:
-    fitting = [one.kept_for for one in resolutions.FINEST_FIRST if _fits(asked.step, one)]
+    fitting = [one.kept_for for one in resolutions.FINEST_FIRST if _fits(asked, one)]
     kept_from = asked.at - max([_samples_kept_for(), *fitting])
     return kept_from if asked.since < kept_from else None
 
@@ -165,12 +177,32 @@ def _points(asked: Range, stretches: list[_Stretch], ids: list[int]) -> dict[int
         parts.append(f"SELECT {columns} FROM {table} WHERE {where}")  # noqa: S608
         parameters += values
     found = " UNION ALL ".join(parts)
-    pieces = resolutions.placed(found) if asked.aggregate == "last" else f"({found}) AS pieces"
-    sql = f"SELECT series_id, step, {_expression(asked.aggregate)} FROM {pieces} GROUP BY series_id, step ORDER BY 1, 2"  # noqa: S608
+    gathered = _spread(asked, found, parameters) if asked.aggregate in FROM_SAMPLES else _sql(asked, found, parameters)
     return {
         number: tuple((datetime.fromtimestamp(row[1] * seconds, UTC), _finite(row[2])) for row in group)
-        for number, group in groupby(_fetch(sql, parameters), key=itemgetter(0))
+        for number, group in groupby(gathered, key=itemgetter(0))
     }
+
+
+def _sql(asked: Range, found: str, parameters: list[Any]) -> list[tuple[int, int, float | None]]:
+    pieces = resolutions.placed(found) if asked.aggregate == "last" else f"({found}) AS pieces"
+    columns = f"series_id, step, {_expression(asked.aggregate)}"
+    return _fetch(f"SELECT {columns} FROM {pieces} GROUP BY series_id, step ORDER BY 1, 2", parameters)  # noqa: S608
+
+
+def _spread(asked: Range, found: str, parameters: list[Any]) -> list[tuple[int, int, float | None]]:
+    """Of samples one by one: the databases differ in what they know of statistics."""
+    sql = f"SELECT series_id, step, low FROM ({found}) AS pieces ORDER BY series_id, step, low LIMIT {SAMPLES_MOST + 1}"  # noqa: S608
+    values = _fetch(sql, parameters)
+    if len(values) > SAMPLES_MOST:
+        raise _invalid(
+            "aggregate",
+            f"{asked.aggregate} would look at more than {SAMPLES_MOST} samples; ask for a shorter time or one target",
+        )
+    return [
+        (*key, spreads.of(asked.aggregate, [_finite(value) for _, _, value in group]))
+        for key, group in groupby(values, key=itemgetter(0, 1))
+    ]
 
 
 def _within(stretch: _Stretch, ids: list[int]) -> tuple[str, list[Any]]:

@@ -84,6 +84,6 @@ def start(bucket: int, seconds: int) -> datetime:
 
 def _step(step: int) -> str:
     if rows.is_postgres():
-        # Twice as quick as extract(), whose numeric is exact; a microsecond before a step still is before it.
-        return f"CAST(floor(date_part('epoch', at) / {step}) AS integer)"
+        # Twice as quick as extract(), whose numeric is exact; a microsecond before a step is still before it.
+        return f"CAST(floor(date_part('epoch', at) / {step}) AS bigint)"
     return f"CAST(strftime('%%s', at) AS integer) / {step}"

@@ -19,10 +19,11 @@ ROLL_UP_EVERY = timedelta(seconds=15)
 def prune(**_: object) -> None:
     """Make the parts of tables that will be needed, and drop what is older than the retention; once per slot."""
     at = clock.now()
-    runs.once(job="metrics.prune", interval=PRUNE_EVERY, at=at, run=lambda: _tend(at))
+    runs.once(job="metrics.prune", interval=PRUNE_EVERY, at=at, run=lambda: tend(at))
 
 
-def _tend(at: datetime) -> None:
+def tend(at: datetime) -> None:
+    """What `prune` does, whatever the slot."""
     kept_from = at - timedelta(days=settings.VIGIL_RETENTION_DAYS)
     partitions.ensure(partitions.SAMPLES, kept_from=kept_from, at=at)
     for one in resolutions.FINEST_FIRST:

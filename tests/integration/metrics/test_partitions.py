@@ -10,9 +10,10 @@ import pytest
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from metrics import ingest, partitions, queries, retention
+from metrics import ingest, partitions, queries, ranges, retention
 from metrics.formats.reading import Reading
 from metrics.models import Sample, Series
+from metrics.ranges import Range
 from tests.integration.metrics.cast import NOON, sample
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres_only]
@@ -44,6 +45,10 @@ def test_the_parts_of_what_is_kept_and_of_the_next_three_days_are_made() -> None
     assert days == [MIDNIGHT + number * DAY for number in range(-2, 4)]
     assert ensure() == 0
     assert ensure(NOON + DAY) == 1
+
+
+def test_however_long_samples_are_kept_few_parts_are_made_of_the_past() -> None:
+    assert ensure(days=3_650) == 31 + 4
 
 
 def test_a_sample_goes_into_the_part_of_its_own_day() -> None:
@@ -94,11 +99,19 @@ def test_a_recent_window_is_read_from_the_parts_of_its_time_alone() -> None:
     sample()
     plans = _plans(lambda: queries.window(metrics=["cpu_usage"], since=NOON - timedelta(minutes=5), until=NOON))
     plans += _plans(lambda: queries.summaries(metrics=["cpu_usage"], since=NOON - timedelta(minutes=5), until=NOON))
-    assert len(plans) == 2
+    plans += _plans(lambda: ranges.read(_last_five_minutes()))
+    assert len(plans) == 3
     for plan in plans:
         assert "metrics_sample_20260119" in plan
         assert "metrics_sample_20260118" not in plan
         assert "metrics_sample_default" not in plan
+
+
+def _last_five_minutes() -> Range:
+    since = NOON - timedelta(minutes=5)
+    return Range(
+        metric="cpu_usage", target="", since=since, until=NOON, step=timedelta(minutes=1), aggregate="avg", at=NOON
+    )
 
 
 def _plans(read: Callable[[], object]) -> list[str]:

@@ -19,6 +19,7 @@ from metrics.models import LateSample, Rollup1h, Rollup1m, Rollup5m, RollupProgr
 from metrics.ranges import Answer, Range
 from tests.integration.metrics.cast import NOON, sample
 from vigil import schedule
+from vigil.kernel.errors import Invalid
 
 pytestmark = pytest.mark.django_db
 
@@ -94,7 +95,7 @@ def test_the_answer_is_the_same_as_from_the_samples(seed: int) -> None:
     for step in (MINUTE, 5 * MINUTE, HOUR, 2 * HOUR):
         since = begin - dice.choice([timedelta(0), 61 * MINUTE, timedelta(seconds=90.5)])
         until = begin + dice.choice([4 * HOUR, 301 * MINUTE, timedelta(seconds=9_999.25)])
-        for aggregate in ranges.AGGREGATES:
+        for aggregate in ranges.FROM_ROLLUPS:
             answer = asked(aggregate, step=step, since=since, until=until, at=LATER)
             assert answer.resolution > timedelta(0)
             assert told(answer, ids) == pytest.approx(expected(aggregate, step, since, until), abs=1e-12)
@@ -134,6 +135,27 @@ def test_what_is_no_longer_kept_is_told(settings: Settings) -> None:
     assert asked(step=timedelta(seconds=7), since=LATER - 1 * DAY).missing_before is None
     assert asked(step=timedelta(seconds=1_000), since=LATER - 30 * DAY).missing_before == LATER - 14 * DAY
     assert asked(step=DAY, since=long_ago).missing_before == LATER - 400 * DAY
+
+
+def test_what_rollups_cannot_tell_comes_from_samples_while_these_are_kept(settings: Settings) -> None:
+    settings.VIGIL_RETENTION_DAYS = 14
+    for value in (1.0, 2.0, 4.0):
+        arrive([NOON + value * MINUTE], value=value)
+    rollups.advance(at=LATER)
+    answer = asked("p50", since=LATER - 30 * DAY)
+    assert points(answer) == [(NOON, 2.0)]
+    assert (answer.resolution, answer.missing_before) == (timedelta(0), LATER - 14 * DAY)
+    with pytest.raises(Invalid, match=r"p50 needs samples, which are kept since 2026-01-05T18:00:00Z; .* avg, min"):
+        asked("p50", until=LATER - 15 * DAY, since=LATER - 16 * DAY, at=LATER)
+
+
+def test_so_many_samples_are_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "SAMPLES_MOST", 2)
+    arrive([NOON, NOON + MINUTE])
+    assert points(asked("stddev")) == [(NOON, 0.0)]
+    arrive([NOON + 2 * MINUTE])
+    with pytest.raises(Invalid, match="more than 2 samples"):
+        asked("stddev")
 
 
 def test_a_database_that_had_samples_before_gets_their_rollups_too() -> None:

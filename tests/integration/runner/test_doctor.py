@@ -13,6 +13,7 @@ from django.db import DatabaseError
 from django_celery_beat.models import PeriodicTask
 from pytest_django.fixtures import Settings
 
+from metrics import tasks as metrics_tasks
 from vigil import schedule
 from vigil.health import checks
 from vigil.kernel import clock
@@ -46,6 +47,16 @@ def test_it_says_of_each_part_how_it_is_and_what_to_do() -> None:
     assert {"python", "secret key", "debug", "data directory", "static files", "database", "queue", "beat"} <= names
     assert all(finding["hint"] for finding in found["findings"] if finding["verdict"] != "ok")
     assert code == (1 if found["verdict"] == "fail" else 0)
+
+
+@pytest.mark.postgres_only
+def test_it_says_when_tomorrow_has_no_partition() -> None:
+    lacks = diagnosis.tables_in_parts(at=AT)
+    assert lacks.verdict == "warn"
+    assert "metrics_sample" in lacks.detail
+    metrics_tasks.tend(AT)
+    assert diagnosis.tables_in_parts(at=AT).verdict == "ok"
+    assert diagnosis.tables_in_parts(at=AT + timedelta(days=200)).verdict == "warn"
 
 
 def test_before_the_tables_are_there_it_says_so_once(tmp_path: Path) -> None:
