@@ -1,6 +1,6 @@
 # Every verb only calls scripts/vigil, which works without make as well. Arguments: make run ARGS="--port 9000"
 
-.PHONY: help setup demo run test unit check fmt bench bench-actions bench-sweep test-faults test-faults-full test-soak lock
+.PHONY: help setup demo run test unit check fmt bench bench-ingest bench-actions bench-growth bench-sweep test-faults test-faults-full test-soak lock
 
 help:
 	@scripts/vigil help
@@ -29,8 +29,14 @@ fmt:
 bench:
 	@scripts/vigil bench $(ARGS)
 
+bench-ingest:
+	@scripts/vigil bench-ingest $(ARGS)
+
 bench-actions:
 	@scripts/vigil bench-actions $(ARGS)
+
+bench-growth:
+	@scripts/vigil bench-growth $(ARGS)
 
 bench-sweep:
 	@scripts/vigil bench-sweep $(ARGS)

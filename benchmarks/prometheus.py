@@ -12,6 +12,7 @@ import yaml
 
 from benchmarks import rules
 from benchmarks.rules import Rule
+from benchmarks.writes import field, varint
 from tests.servers.processes import free_port, wait_until
 
 AHEAD_SECONDS = 90
@@ -36,7 +37,7 @@ def seconds_to_evaluate(several: Sequence[Rule], *, hosts: int, folder: Path, tu
     )
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: _answers(f"{address}/-/ready"), seconds=60, what="Prometheus is ready")
+        wait_until(lambda: answers(f"{address}/-/ready"), seconds=60, what="Prometheus is ready")
         _write(address, hosts)
         return _watch(address, turns)
     finally:
@@ -54,7 +55,8 @@ def _configure(several: Iterable[Rule], folder: Path) -> Path:
     return config
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether anything good comes from there."""
     try:
         return requests.get(url, timeout=2).ok
     except requests.ConnectionError:
@@ -89,25 +91,12 @@ def _write(address: str, hosts: int) -> None:
 def _series(number: int, host: str, moments: range) -> bytes:
     """A TimeSeries of a remote-write request."""
     labels = [("__name__", rules.METRIC), ("host", host)]
-    content = b"".join(_field(1, _field(1, key.encode()) + _field(2, text.encode())) for key, text in labels)
+    content = b"".join(field(1, field(1, key.encode()) + field(2, text.encode())) for key, text in labels)
     for place, moment in enumerate(moments):
-        content += _field(2, b"\x09" + struct.pack("<d", rules.value(number, place)) + b"\x10" + _varint(moment))
-    return _field(1, content)
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+        content += field(2, b"\x09" + struct.pack("<d", rules.value(number, place)) + b"\x10" + varint(moment))
+    return field(1, content)
 
 
 def _unsqueezed(content: bytes) -> bytes:
     """Valid snappy without compression: one literal with a length of four bytes."""
-    return _varint(len(content)) + b"\xfc" + struct.pack("<I", len(content) - 1) + content
+    return varint(len(content)) + b"\xfc" + struct.pack("<I", len(content) - 1) + content

@@ -53,8 +53,8 @@ def create_database(server_url: str, name: str) -> None:
         connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
 
 
-def start(directory: Path) -> Postgres:
-    """Make a cluster under `directory` and start it on a free loopback port."""
+def start(directory: Path, *, durable: bool = False) -> Postgres:
+    """Make a cluster under `directory` and start it on a free loopback port; `durable` as in production, for figures."""
     directory.mkdir(parents=True)
     password = secrets.token_hex(16)
     password_file = directory / "password"
@@ -66,7 +66,7 @@ def start(directory: Path) -> Postgres:
         *("--pgdata", str(data), "--username", USER, "--pwfile", str(password_file)),
         *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"),
     )
-    return _launch(directory=directory, port=free_port(), password=password)
+    return _launch(directory=directory, port=free_port(), password=password, durable=durable)
 
 
 def start_again(server: Postgres) -> Postgres:
@@ -74,17 +74,17 @@ def start_again(server: Postgres) -> Postgres:
     return _launch(directory=server.directory, port=server.port, password=server.password)
 
 
-def _launch(*, directory: Path, port: int, password: str) -> Postgres:
+def _launch(*, directory: Path, port: int, password: str, durable: bool = False) -> Postgres:
     data = directory / "data"
     options = {
         "port": str(port),
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
         "max_connections": "200",
-        "shared_buffers": "64MB",
+        "shared_buffers": "256MB" if durable else "64MB",
         # A test's database does not have to survive a power cut; everything else is as in production.
-        "fsync": "off",
-        "full_page_writes": "off",
+        "fsync": "on" if durable else "off",
+        "full_page_writes": "on" if durable else "off",
         "jit": "off",  # compiling a query costs more than running it on a handful of rows
     }
     arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]

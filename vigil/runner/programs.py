@@ -38,7 +38,7 @@ def core(*, layout: Layout, host: str, port: int, env: Mapping[str, str]) -> tup
             "worker", _worker(queue="vigil.actions", processes=4, name="actions"), layout=layout, env=env, grace=30
         ),
         _python("chores", _worker(queue="vigil.chores", processes=2, name="chores"), layout=layout, env=env, grace=30),
-        _python("web", _web(host=host, port=port), layout=layout, env=env, grace=15),
+        _python("web", web_server(host=host, port=port), layout=layout, env=env, grace=15),
         _python(
             "beat",
             ("-m", "celery", "-q", "-A", "vigil", "beat", "--pidfile=", "--loglevel", "INFO"),
@@ -71,7 +71,8 @@ def _worker(*, queue: str, processes: int, name: str) -> tuple[str, ...]:
     return fixed + _WORKER_FLAGS
 
 
-def _web(*, host: str, port: int) -> tuple[str, ...]:
+def web_server(*, host: str, port: int, application: str = "vigil.wsgi:application") -> tuple[str, ...]:
+    """The arguments of Python that serve `application`; the benchmarks serve what they compare with in the same way."""
     return (
         *("-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port)),
         *("--workers", "2", "--blocking-threads", "16"),
@@ -79,5 +80,5 @@ def _web(*, host: str, port: int) -> tuple[str, ...]:
         *("--workers-kill-timeout", "8"),  # a client that never hangs up must not keep it from stopping
         "--no-access-log",  # the application writes a line for each request itself, with its id
         *("--log-config", str(_GRANIAN_LOGGING)),
-        "vigil.wsgi:application",
+        application,
     )
