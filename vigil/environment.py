@@ -251,6 +251,7 @@ def database(url: str, *, sqlite_path: Path) -> dict[str, object]:
             "keepalives_interval": 5,
             "keepalives_count": 3,
             "application_name": "vigil",
+            "prepare_threshold": 3,  # of the statements of vigil.kernel.statements alone
             "options": "-c statement_timeout=5000 -c lock_timeout=2000 "
             "-c idle_in_transaction_session_timeout=15000 -c timezone=UTC",
         }
