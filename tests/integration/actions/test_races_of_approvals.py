@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
-from actions import approvals
-from actions.approvals import UnableToApprove
+from actions import approvals, reaper
+from actions.approvals import NotYourWord, UnableToApprove
 from actions.claims import claim
 from actions.consent import Asks, Voice
 from actions.guards import Fleet, GateAnswer, Shares
@@ -16,7 +17,7 @@ from tests.integration.actions import fakes, make
 from tests.integration.actions.test_races import at_once, errors
 from vigil.kernel import clock
 
-BO, CY = (Voice(actor=f"user:{name}", approves=True) for name in ("bo", "cy"))
+ANA, BO, CY = (Voice(actor=f"user:{name}", approves=True) for name in ("ana", "bo", "cy"))
 ROUNDS = 5
 WIDE = Shares(at_once=100, repaired=100, min_healthy=0)
 """Of a fleet whose shares keep nobody from ordering."""
@@ -74,6 +75,27 @@ def test_a_yes_and_a_no_at_once_leave_one_answer(committed_remote: fakes.Fake) -
         assert [type(error) for error in errors(at_once(*jobs))] == [UnableToApprove]
         word = {"ready": ("user:bo", "approved"), "rejected": ("user:cy", "rejected")}
         assert _words(action_id) == [word[make.state(action_id)]]
+
+
+def test_whoever_ordered_it_does_not_count_in_a_race_either(committed_remote: fakes.Fake, settings: Any) -> None:
+    settings.VIGIL_PROTECTED_TARGETS = ["web-*"]
+    for number in range(ROUNDS):
+        action_id = make.by_hand(target=f"web-{number}").id
+        [refused] = errors(at_once(*(_says(approvals.approve, action_id, voice) for voice in (ANA, BO))))
+        assert isinstance(refused, NotYourWord | UnableToApprove)  # the latter when Bo was faster
+        assert (_words(action_id), make.state(action_id)) == ([("user:bo", "approved")], "ready")
+
+
+def test_a_word_that_comes_as_it_expires_comes_too_late(committed_remote: fakes.Fake) -> None:
+    for number in range(ROUNDS):
+        action_id = _waiting(number)
+        make.word_overdue(action_id)
+        jobs: list[Callable[[], object]] = [
+            _says(approvals.approve, action_id, BO),
+            partial(reaper.put_right, at=clock.now()),
+        ]
+        assert [type(error) for error in errors(at_once(*jobs))] == [UnableToApprove]
+        assert (_words(action_id), make.state(action_id)) == ([], "expired")
 
 
 def test_the_cap_of_a_fleet_holds_among_racing_claims(committed_remote: fakes.Fake) -> None:
