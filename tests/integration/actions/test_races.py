@@ -13,7 +13,7 @@ from django.db.models import Q
 from actions import budgets, claims, dispatch, execution, reaper
 from actions.claims import Claimed, claim
 from actions.dispatch import Ordered
-from actions.guards import Limits
+from actions.guards import Fleet, Limits
 from actions.models import Action, Attempt
 from actions.queries import ActionView
 from tests.integration.actions import fakes, make
@@ -193,3 +193,19 @@ def test_a_claim_waits_for_the_order_before_it(committed_remote: fakes.Fake) -> 
         assert younger == []
     thread.join()
     assert younger[0].id > older.id
+
+
+def test_the_cap_of_a_fleet_holds_among_racing_orders_and_claims(committed_remote: fakes.Fake) -> None:
+    members = frozenset(f"web-{number}" for number in range(20))
+    fleet = Fleet(name="web-*", members=members, unhealthy=frozenset())
+    assert fleet.at_once == 2
+    for _ in range(2):  # the second time round the rows to lock are there
+        orders = [partial(make.answer, key=f"k{name}", target=name, fleet=fleet) for name in sorted(members)[:6]]
+        results = at_once(*orders)
+        assert errors(results) == []
+        ordered = [one.action.id for one in results if isinstance(one, Ordered)]
+        assert len(ordered) == 2
+        claimed = at_once(*[partial(claim, action_id=one, worker=f"w{n}") for n, one in enumerate(ordered * 2)])
+        assert errors(claimed) == []
+        assert sum(isinstance(one, Claimed) for one in claimed) == 2
+        Action.objects.all().delete()
