@@ -228,6 +228,17 @@ def test_whoever_ordered_cannot_approve_unless_a_setting_says_so(
     assert make.state(action.id) == state
 
 
+def test_a_key_that_may_do_both_does_not_approve_what_it_ordered(remote: fakes.Fake, settings: Any) -> None:
+    settings.VIGIL_PROTECTED_TARGETS = ["web-01"]
+    ordered = dispatch.order_by_hand(
+        kind="scale-up", target="web-01", params={}, reason="nightly", actor="key:ci", at=clock.now()
+    )
+    assert isinstance(ordered, dispatch.Ordered)
+    with pytest.raises(NotYourWord, match="second pair of eyes"):
+        yes(ordered.action.id, Voice(actor="key:ci", operates=True, approves=True))
+    assert yes(ordered.action.id, Voice(actor="key:other", approves=True)).state == "ready"
+
+
 def test_a_retry_of_what_needed_an_approver_needs_one_again(remote: fakes.Fake, gate: object) -> None:
     for asks, state in ((Asks.APPROVER, "awaiting_approval"), (Asks.OPERATOR, "ready")):
         action = make.ordered(asks=asks, target=f"web-{asks}")
