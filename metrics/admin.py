@@ -4,17 +4,27 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from metrics import queries
+from metrics import queries, ranges
 from metrics.models import Event, Series
 from metrics.queries import Point
+from metrics.ranges import Range
 from vigil.access import marks, scoped
 from vigil.access.scoped import ScopedAdmin
 from vigil.kernel import clock
+from vigil.kernel.errors import Invalid
 
 SHOWN_FOR = timedelta(hours=3)
+LONGER = {
+    "day": ("the last day", timedelta(days=1)),
+    "week": ("the last week", timedelta(days=7)),
+    "month": ("the last 30 days", timedelta(days=30)),
+    "year": ("the last year", timedelta(days=365)),
+}
+"""Times to choose that are drawn from averages."""
 POINTS_MAX = 600
 NEWEST = 20
 
@@ -46,7 +56,8 @@ class SeriesAdmin(ScopedAdmin[Series]):
         if row is None:
             raise Http404("There is no such series; one that is silent for long is dropped.")
         at = clock.now()
-        points = _points(row, at)
+        shown, span = LONGER.get(request.GET.get("last", ""), ("the last three hours", SHOWN_FOR))
+        points, step = _points(row, at) if span == SHOWN_FOR else _averages(row, at, span)
         context = {
             **self.admin_site.each_context(request),
             "title": f"{row.name} of {row.target}",
@@ -57,6 +68,9 @@ class SeriesAdmin(ScopedAdmin[Series]):
             "low": min((point.value for point in points), default=None),
             "high": max((point.value for point in points), default=None),
             "at": at,
+            "shown": shown,
+            "step": step,
+            "longer": LONGER,
         }
         return TemplateResponse(request, "console/series.html", context)
 
@@ -91,6 +105,27 @@ def polyline(points: tuple[Point, ...]) -> str:
     )
 
 
-def _points(row: Series, at: datetime) -> tuple[Point, ...]:
+def _points(row: Series, at: datetime) -> tuple[tuple[Point, ...], timedelta | None]:
     found = queries.window(metrics={row.name}, since=at - SHOWN_FOR, until=at, targets={row.target})
-    return next((one.points for one in found if one.series_id == row.pk), ())
+    return next((one.points for one in found if one.series_id == row.pk), ()), None
+
+
+def _averages(row: Series, at: datetime, span: timedelta) -> tuple[tuple[Point, ...], timedelta]:
+    """Of about 300 steps, and how long such a step is."""
+    since = at - span
+    step = ranges.step_for(since=since, until=at)
+    asked = Range(
+        metric=row.name,
+        target=row.target,
+        since=since,
+        until=at,
+        step=step,
+        aggregate="avg",
+        at=at,
+        within=Q(pk=row.pk),
+    )
+    try:
+        found = ranges.read(asked).series
+    except Invalid:  # values too large to be added up have no average
+        return (), step
+    return tuple(Point(0, moment, value) for one in found for moment, value in one.points), step

@@ -5,6 +5,7 @@ import html
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.views.defaults import server_error
 from django_celery_beat.models import PeriodicTask
+from time_machine import TimeMachineFixture
 
 from actions import control, queries
 from actions.models import Action, ActionType, Remediator
@@ -447,6 +449,24 @@ def test_a_line_says_from_when_to_when_it_goes(as_role: SignIn) -> None:
         as_role("viewer").get(reverse("admin:metrics_series_change", args=[Series.objects.get().pk])).content
     )
     assert re.search(r"2 samples, lowest 40, highest 41 \d{4}-\d\d-\d\d [\d:]{8} \d{4}-\d\d-\d\d [\d:]{8} UTC", page)
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        ("day", "The last day 3 hours · day · week · month · year 1 average of 5m, lowest 40.5"),
+        ("year", "The last year 3 hours · day · week · month · year 1 average of 1d6h, lowest 40.5"),
+        ("never", "The last three hours 3 hours · day · week · month · year 2 samples, lowest 40"),
+    ],
+)
+def test_a_long_time_is_drawn_from_averages(
+    as_role: SignIn, time_machine: TimeMachineFixture, last: str, told: str
+) -> None:
+    time_machine.move_to(datetime(2026, 1, 19, 12, 1, tzinfo=UTC), tick=False)
+    for value in (40, 41):
+        scene.send("cpu_percent", value, "web-01")
+    address = reverse("admin:metrics_series_change", args=[Series.objects.get().pk])
+    assert told in text_of(as_role("viewer").get(address, {"last": last}).content)
 
 
 def test_the_console_is_found_without_the_last_stroke(as_role: SignIn) -> None:
