@@ -54,7 +54,7 @@ def create_database(server_url: str, name: str) -> None:
 
 
 def start(directory: Path, *, durable: bool = False) -> Postgres:
-    """Make a cluster under `directory` and start it on a free loopback port; `durable` as in production, for figures."""
+    """Make a cluster under `directory` and start it on a free loopback port; `durable`: it syncs, as in production."""
     directory.mkdir(parents=True)
     password = secrets.token_hex(16)
     password_file = directory / "password"
