@@ -18,6 +18,9 @@ LASTS = 25.0
 UNDER_WAY = 1.0
 """A call may have been let through just before the circuit opened, and arrive after."""
 
+ENDLESS_AFTER = 30
+"""Seconds after which a person is asked about what was accepted and never ends; 300 by default."""
+
 PATIENCE = 300.0
 """What is respected of a Retry-After at the most."""
 
@@ -109,6 +112,7 @@ def hostile_answers(plan: Plan) -> Result:
 
     settings = {"VIGIL_BREAKER_REST_SECONDS": "1"}
     with scene(database=plan.database, seed=plan.seed, mode_of=mode_of, settings=settings) as running:
+        running.write(f"UPDATE actions_actiontype SET max_seconds = {ENDLESS_AFTER}")  # noqa: S608
         before = set(running.children("worker"))
         began = time.monotonic()
         caller = Caller(running, actions=plan.actions, kinds=KINDS, targets=1, target_of=target_of)
