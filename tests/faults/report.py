@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.history import COUNTED, Spread, Verdict, Violation
+from tests.faults.rows.table import NEVER
 
 HEADS = ("row", "what", "database", "seed", "actions, faults", "wrong", "recovery", "freed", "besides")
 DATABASES = {"postgres": "PostgreSQL", "sqlite": "SQLite"}
@@ -40,7 +41,7 @@ def _cells(run: Mapping[str, Any]) -> tuple[str, ...]:
     plan = run["plan"]
     size = f"{plan['actions']:,}, {plan['faults'] or '-'}"
     spans = (_spread(run["recovery"]), _spread(run["freed"]))
-    notes = "; ".join(_notes(run["notes"]))
+    notes = "; ".join(_notes({name: value for name, value in run["notes"].items() if name not in NEVER}))
     return (run["row"], run["what"], DATABASES[plan["database"]], str(plan["seed"]), size, _wrong(run), *spans, notes)
 
 
