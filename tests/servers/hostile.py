@@ -65,6 +65,7 @@ ANSWERS: Mapping[str, Callable[[], Iterator[bytes]]] = {
 def answer(name: str, line: socket.socket) -> None:
     """Give the answer called `name`, for at most half a minute."""
     until = time.monotonic() + 30
+    line.settimeout(5)  # who hung up in the middle of a flood may leave a full buffer behind, and no word
     with contextlib.suppress(OSError):
         for piece in ANSWERS[name]():
             line.sendall(piece)
