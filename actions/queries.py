@@ -11,6 +11,7 @@ from django.db.models import Count, Q, QuerySet
 
 from actions.models import Action, ActionType, Attempt
 from actions.states import TERMINAL, State, Status, states_of, status_of
+from vigil.kernel import statements
 from vigil.kernel.database import one_of
 from vigil.kernel.errors import NotFound
 
@@ -220,7 +221,7 @@ def targets_to_verify(targets: Collection[str], *, due_at: datetime) -> set[str]
         SELECT DISTINCT target FROM actions_action
         WHERE state = '{State.SUCCEEDED.value}' AND verification = '' AND verify_after <= %s AND {where}
     """  # noqa: S608
-    with connection.cursor() as cursor:
+    with statements.planned(connection) as cursor:
         cursor.execute(sql, [connection.ops.adapt_datetimefield_value(due_at), parameter])
         return {target for (target,) in cursor.fetchall()}
 

@@ -146,8 +146,7 @@ def _driven(
                 ("bare DRF view", limits.bare.get(connections)),
             )
     if "batches" in wanted.parts:
-        body = json.dumps([_reading(number) for number in range(BATCH)]).encode()
-        several = [[body]] * SENDERS
+        several = [[_batch(sender)] for sender in range(SENDERS)]
         driven = driving.posted(ingest, several, {**JSON, **headers}, again=True, seconds=wanted.seconds, meter=meter)
         yield f"batches of {BATCH:,}, {SENDERS} connections", driven, BATCH, ("COPY alone", limits.copy)
     if "writes" in wanted.parts:
@@ -173,6 +172,11 @@ def _single(url: str, headers: dict[str, str], connections: int, seconds: float,
 
 def _reading(number: int) -> dict[str, object]:
     return {"name": METRIC, "value": 50 + number % 10, "tags": {"host": f"web-{number}"}}
+
+
+def _batch(sender: int) -> bytes:
+    """A batch of one sender, who has hosts of its own, as each gateway of agents has."""
+    return json.dumps([_reading(sender * BATCH + number) for number in range(BATCH)]).encode()
 
 
 def _write(url: str, headers: dict[str, str], seconds: float, meter: Meter) -> Driven:

@@ -1,6 +1,6 @@
 """The only writer of samples and events."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -106,6 +106,9 @@ def store_together(*, readings: Sequence[tuple[Reading, datetime]]) -> list[Stor
     All are stored or none: what one of them alone is to blame for, the others have to be tried again without.
     """
     keys = [series.key_of(reading.name, reading.tags) for reading, _ in readings]
+    at_once = _store_known(readings, keys)
+    if at_once:
+        return at_once
 
     def write() -> tuple[tuple[StoredSample, ...], dict[Key, Known]]:
         known, locked = _locked_series(keys, readings[-1][1])
@@ -114,6 +117,27 @@ def store_together(*, readings: Sequence[tuple[Reading, datetime]]) -> list[Stor
     samples, known = database.tx(write)
     series.remember(known)
     return [Stored((sample,), ()) for sample in samples]
+
+
+def _store_known(readings: Sequence[tuple[Reading, datetime]], keys: Sequence[Key]) -> list[Stored]:
+    """On PostgreSQL, where every series is remembered and still there: all of it in one statement. Else []."""
+    belongs = series.remembered(keys) if rows.is_postgres() else None
+    if belongs is None:
+        return []
+    new = _new(readings, belongs)
+    placed = database.single(lambda: rows.store_at_once(new, [one.tags_hash for one in belongs]))
+    before = {row.series_id: one.before for row, one in zip(new, placed, strict=False)}
+    late, _ = _late_and_newest(new, [one.id for one in placed], before)
+    return [
+        Stored((StoredSample(one.id, known.id, sent.name, sent.tags, known.target, sent.value, row.at, is_late),), ())
+        for one, known, (sent, _), row, is_late in zip(placed, belongs, readings, new, late, strict=False)
+    ]
+
+
+def _new(measured: Sequence[tuple[Reading, datetime]], belongs: Sequence[Known]) -> list[NewSample]:
+    return [
+        NewSample(one.id, sent.value, _when(sent.at, at), at) for (sent, at), one in zip(measured, belongs, strict=True)
+    ]
 
 
 def _locked_series(keys: list[Key], at: datetime) -> tuple[dict[Key, Known], dict[int, Locked]]:
@@ -137,12 +161,12 @@ def _is_same(row: Locked | None, one: Known) -> bool:
 def _samples(
     measured: Sequence[tuple[Reading, datetime]], belongs: Sequence[Known], locked: dict[int, Locked]
 ) -> tuple[StoredSample, ...]:
-    new = [
-        NewSample(one.id, sent.value, _when(sent.at, at), at) for (sent, at), one in zip(measured, belongs, strict=True)
-    ]
+    new = _new(measured, belongs)
     ids = rows.insert_samples(new)
     _note_late_for_rollups(new, next(iter(locked.values())).announced)
-    late = _note_newest(new, ids, locked, staleness=timedelta(seconds=settings.VIGIL_STALENESS_SECONDS))
+    late, newest = _late_and_newest(new, ids, {number: one.last_at for number, one in locked.items()})
+    if newest:
+        rows.advance_series(newest)
     return tuple(
         StoredSample(number, one.id, sent.name, sent.tags, one.target, sent.value, row.at, is_late)
         for number, one, (sent, _), row, is_late in zip(ids, belongs, measured, new, late, strict=True)
@@ -159,22 +183,21 @@ def _note_late_for_rollups(new: Sequence[NewSample], announced: int | None) -> N
         rows.note_late(late)
 
 
-def _note_newest(
-    new: Sequence[NewSample], ids: Sequence[int], locked: dict[int, Locked], *, staleness: timedelta
-) -> list[bool]:
-    """Let each series remember its newest sample; whether each new one was late."""
+def _late_and_newest(
+    new: Sequence[NewSample], ids: Sequence[int], before: Mapping[int, datetime | None]
+) -> tuple[list[bool], Collection[Newest]]:
+    """Whether each new sample was late, and what each series has to remember; `before` is its newest time until now."""
+    staleness = timedelta(seconds=settings.VIGIL_STALENESS_SECONDS)
     newest: dict[int, Newest] = {}
     late = []
-    for row, number in zip(new, ids, strict=True):
-        before = newest.get(row.series_id)
-        last_at = locked[row.series_id].last_at if before is None else before.at
+    for row, number in zip(new, ids, strict=False):
+        already = newest.get(row.series_id)
+        last_at = before[row.series_id] if already is None else already.at
         behind = last_at is not None and row.at < last_at
         late.append(behind or row.at < row.received_at - staleness)
         if not behind:
             newest[row.series_id] = Newest(row.series_id, row.value, row.at, number)
-    if newest:
-        rows.advance_series(newest.values())
-    return late
+    return late, newest.values()
 
 
 def _first_time(happened: Sequence[EventReading], actor: str, at: datetime) -> Sequence[EventReading]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
+from vigil.kernel import statements
 from vigil.kernel.database import one_of
 
 _SQLITE_ROWS = 2_000
@@ -86,7 +87,7 @@ def lock_series(ids: Collection[int]) -> dict[int, Locked]:
     columns = f"id, tags_hash, {moment('last_at')}, {announced}"
     sql = f"SELECT {columns} FROM metrics_series WHERE {where} ORDER BY id {lock}"  # noqa: S608
     read = moment_reader()
-    with connection.cursor() as cursor:
+    with statements.planned(connection) as cursor:
         cursor.execute(sql, [parameter])
         return {
             row[0]: Locked(row[0], row[1], None if row[2] is None else read(row[2]), row[3])
@@ -99,6 +100,66 @@ def insert_samples(samples: Sequence[NewSample]) -> list[int]:
     if is_postgres():
         return _insert_samples_postgres(samples) if len(samples) < COPY_FROM else _copy_samples(samples)
     return [number for rows in batched(samples, _SQLITE_ROWS) for number in _insert_samples_sqlite(rows)]
+
+
+class Placed(NamedTuple):
+    """A sample that is stored."""
+
+    id: int
+    before: datetime | None
+    """The time of the newest sample of its series until then."""
+
+
+_AT_ONCE = """
+    WITH sent AS (
+        SELECT * FROM unnest(
+            %s::bigint[], %s::text[], %s::double precision[], %s::double precision[], %s::double precision[]
+        ) WITH ORDINALITY AS sent (series_id, tags_hash, value, at, received_at, place)
+    ), locked AS MATERIALIZED (
+        SELECT id, tags_hash, last_at, (SELECT announced FROM metrics_rollupprogress) AS announced
+        FROM metrics_series WHERE id = ANY(ARRAY(SELECT series_id FROM sent)) ORDER BY id FOR NO KEY UPDATE
+    ), known AS MATERIALIZED (
+        SELECT sent.*, last_at, announced FROM sent JOIN locked ON id = series_id AND locked.tags_hash = sent.tags_hash
+    ), whole AS MATERIALIZED (
+        SELECT * FROM known WHERE (SELECT count(*) FROM known) = (SELECT count(*) FROM sent)
+    ), stored AS (
+        INSERT INTO metrics_sample (series_id, value, at, received_at)
+        SELECT series_id, value, to_timestamp(at), to_timestamp(received_at) FROM whole ORDER BY place
+        RETURNING id
+    ), placed AS MATERIALIZED (
+        SELECT id, row_number() OVER (ORDER BY id) AS place FROM stored
+    ), newest AS (
+        SELECT DISTINCT ON (series_id) series_id, value, at, id
+        FROM whole JOIN placed USING (place) ORDER BY series_id, at DESC, place DESC
+    ), advanced AS (
+        UPDATE metrics_series AS series
+        SET last_value = newest.value, last_at = to_timestamp(newest.at), last_sample_id = newest.id
+        FROM newest
+        WHERE series.id = series_id AND (series.last_at IS NULL OR series.last_at <= to_timestamp(newest.at))
+    ), late AS (
+        INSERT INTO metrics_latesample (series_id, minute)
+        SELECT DISTINCT series_id, floor(at / 60)::integer FROM whole WHERE at < announced * 60.0
+    )
+    SELECT id, date_part('epoch', last_at) FROM whole JOIN placed USING (place) ORDER BY place
+"""
+
+
+def store_at_once(samples: Sequence[NewSample], tags_hashes: Sequence[str]) -> list[Placed]:
+    """On PostgreSQL: lock the series, store the samples and let the series remember the newest, in one statement.
+
+    It does what `lock_series`, `insert_samples`, `note_late` and `advance_series` do in a transaction, for a fifth of
+    what those cost a handful of samples. Nothing is stored, and [] comes back, unless every series is there with its
+    digest.
+    """
+    series_ids, values, ats, received = zip(*samples, strict=True)
+    columns = [
+        _array(series_ids), "{" + ",".join(tags_hashes) + "}", _array(values), _array_of_moments(ats),
+        _array_of_moments(received),
+    ]  # fmt: skip
+    read = moment_reader()
+    with statements.planned(connection) as cursor:
+        cursor.execute(_AT_ONCE, columns)
+        return [Placed(number, None if before is None else read(before)) for number, before in cursor.fetchall()]
 
 
 def note_late(minutes: Collection[tuple[int, int]]) -> None:
@@ -130,7 +191,7 @@ def _insert_samples_postgres(samples: Sequence[NewSample]) -> list[int]:
     """
     series_ids, values, ats, received = zip(*samples, strict=True)
     columns = [_array(series_ids), _array(values), _array_of_moments(ats), _array_of_moments(received)]
-    with connection.cursor() as cursor:
+    with statements.planned(connection) as cursor:
         cursor.execute(sql, columns)
         return sorted(row[0] for row in cursor.fetchall())
 
@@ -176,7 +237,7 @@ def _advance_postgres(newest: Collection[Newest]) -> None:
         WHERE series.id = sent.series_id AND (series.last_at IS NULL OR series.last_at <= to_timestamp(sent.at))
     """
     series_ids, values, ats, sample_ids = zip(*newest, strict=True)
-    with connection.cursor() as cursor:
+    with statements.planned(connection) as cursor:
         cursor.execute(sql, [_array(series_ids), _array(values), _array_of_moments(ats), _array(sample_ids)])
 
 

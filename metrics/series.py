@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from itertools import batched, islice
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from django.conf import settings
 
@@ -57,6 +57,12 @@ def resolve(keys: Iterable[Key], *, at: datetime) -> dict[Key, Known]:
     if len(found) < len(wanted):
         found |= _read_or_made([key for key in wanted if key not in found], at)
     return found
+
+
+def remembered(keys: Iterable[Key]) -> list[Known] | None:
+    """The series of these keys by memory alone; None when one of them is not there. Any may have been dropped."""
+    found = [_remembered.get(key) for key in keys]
+    return None if None in found else cast("list[Known]", found)
 
 
 def remember(found: dict[Key, Known]) -> None:

@@ -14,6 +14,7 @@ from policies.engine.values import Verdict
 from policies.models import LIVE, Answer, Decision, Incident, IncidentStatus, Policy, PolicyVersion, Resolution
 from policies.muting import silences
 from vigil.audit import entries
+from vigil.kernel import statements
 from vigil.kernel.database import one_of, tx
 from vigil.kernel.errors import Conflict, NotFound
 
@@ -69,7 +70,7 @@ def live_targets(targets: Collection[str]) -> set[str]:
     """Those of `targets` that have a live incident. In plain SQL: every reading that a policy covers asks this."""
     where, parameter = one_of("target", targets)
     live_status = ", ".join(f"'{status}'" for status in LIVE)  # literally, so that the index of just these is taken
-    with connection.cursor() as cursor:
+    with statements.planned(connection) as cursor:
         cursor.execute(
             f"SELECT DISTINCT target FROM policies_incident WHERE status IN ({live_status}) AND {where}",  # noqa: S608
             [parameter],

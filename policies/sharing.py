@@ -4,6 +4,7 @@ Each request still waits until its own reading is durable. Only processes that s
 elsewhere each call stores by itself.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -27,6 +28,9 @@ AT_ONCE = 500
 """Readings in one commit."""
 WAITING = 10_000
 """Readings that may wait; the next is turned away at once."""
+
+LOOKED_AFTER_SECONDS = 5.0
+_looked_at = 0.0
 
 type Item = tuple[Reading, datetime]
 type Answer = tuple[Stored, Look | None]
@@ -86,12 +90,25 @@ def store(reading: Reading, *, at: datetime) -> Answer:
 def _store_all(items: Sequence[Item]) -> list[Answer | Exception]:
     """On the thread that commits."""
     with patience.within(PATIENCE_SECONDS):
-        close_old_connections()
+        _look_after_connection()
         try:
             stored = ingest.store_together(readings=items)
         except (VigilError, DataError, IntegrityError) as error:
             return [error] if len(items) == 1 else [_store_alone(item) for item in items]
         return list(zip(stored, _look_at(stored, at=items[-1][1]), strict=True))
+
+
+def _look_after_connection() -> None:
+    """As Django does between requests, but not for each of hundreds of commits a second: it costs a query.
+
+    A connection that failed is looked at before it is used again.
+    """
+    global _looked_at
+    now = time.monotonic()
+    failed = any(one.errors_occurred for one in connections.all(initialized_only=True))
+    if failed or now - _looked_at > LOOKED_AFTER_SECONDS:
+        close_old_connections()
+        _looked_at = now
 
 
 def _store_alone(item: Item) -> Answer | Exception:

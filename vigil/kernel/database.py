@@ -48,15 +48,28 @@ def tx[T](fn: Callable[[], T], *, using: str = DEFAULT_DB_ALIAS) -> T:
 
     Only outermost callers open one. Nothing that calls the outside world may be inside: it may run more than once.
     """
+
+    def whole() -> T:
+        with _turn(using) as end_turn, transaction.atomic(using=using, durable=not _under_test(using)):
+            transaction.on_commit(end_turn, using=using)  # what follows the commit may take long, as a hint does
+            result = fn()
+            _lose_on_purpose(using)
+            return result
+
+    return _again_if_it_lost(whole, using)
+
+
+def single[T](fn: Callable[[], T], *, using: str = DEFAULT_DB_ALIAS) -> T:
+    """Run `fn`, which is one statement and thereby a transaction, durable when it returns; again, as `tx` does."""
+    return _again_if_it_lost(fn, using)
+
+
+def _again_if_it_lost[T](fn: Callable[[], T], using: str) -> T:
     started = time.monotonic()
     pause, retries = 0.01, 0
     while True:
         try:
-            with _turn(using) as end_turn, transaction.atomic(using=using, durable=not _under_test(using)):
-                transaction.on_commit(end_turn, using=using)  # what follows the commit may take long, as a hint does
-                result = fn()
-                _lose_on_purpose(using)
-                return result
+            return fn()
         except Error as error:
             seconds = time.monotonic() - started
             if _under_test(using) or not _worth_another_try(error) or seconds > RETRY_FOR_SECONDS:

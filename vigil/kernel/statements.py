@@ -136,7 +136,7 @@ def _written(model: type[Model]) -> "list[Field[Any, Any]]":
 
 def _run(connection: Any, text: str, parameters: Sequence[Any], given: Mapping[str, object], *, fetch: bool) -> Any:
     said = [one.of(given, connection) if isinstance(one, Given) else one for one in parameters]
-    with _cursor(connection) as cursor:
+    with planned(connection) as cursor:
         cursor.execute(text, said)
         return cursor.fetchall() if fetch else cursor.rowcount
 
@@ -149,9 +149,12 @@ class _Planned(cast("Any", ServerBindingCursor)):  # type: ignore[misc]
         return self._query
 
 
-def _cursor(connection: Any) -> Any:
-    """On PostgreSQL one that lets the server keep its plan; Django's own sends each text with its values, to be planned
-    anew. What is often run costs the server half as much so."""
+def planned(connection: Any) -> Any:
+    """A cursor that on PostgreSQL lets the server keep the plans of what it runs.
+
+    Django's own sends each text with its values, to be planned anew. What is often run costs the server half as much
+    so. Its texts must be few, or the server keeps plans that nobody asks for again.
+    """
     if connection.vendor != "postgresql":
         return connection.cursor()
     connection.ensure_connection()

@@ -5,12 +5,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import OperationalError, connections
+from django.db import OperationalError, connection, connections
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from metrics import ingest, series
 from metrics.formats.reading import Reading
-from metrics.models import Sample
+from metrics.models import Sample, Series
 from policies import concerns, intake, sharing
 from policies.intake import Accepted
 from policies.models import Incident
@@ -116,3 +117,34 @@ def test_what_is_stored_is_acknowledged_even_if_nobody_can_look_at_it(
 def test_a_batch_stores_by_itself(at: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sharing, "store", lambda *_, **__: pytest.fail("a batch has a commit of its own"))
     assert len(intake.accept(readings=[reading(1), reading(2)], at=at).stored.samples) == 2
+
+
+def test_readings_of_known_series_go_into_the_database_in_one_statement(at: datetime) -> None:
+    known = [reading(number, host=f"web-{number}") for number in range(3)]
+    ingest.store_together(readings=[(one, at) for one in known])
+    sent = [(one, at + timedelta(seconds=1)) for one in known]
+    with CaptureQueriesContext(connection) as seen:
+        stored = ingest.store_together(readings=sent)
+    assert [one.samples[0].value for one in stored] == [0, 1, 2]
+    if connection.vendor == "postgresql":
+        assert len(seen) == 1
+
+
+def test_the_newest_of_a_series_wins_also_within_one_group(at: datetime) -> None:
+    second = timedelta(seconds=1)
+    ingest.store_together(readings=[(reading(1), at)])
+    moments = [at + 3 * second, at + 9 * second, at + 6 * second, at + 9 * second, at - second]
+    sent = [(reading(10 + place, at=moment), at + 10 * second) for place, moment in enumerate(moments)]
+    stored = [one.samples[0] for one in ingest.store_together(readings=sent)]
+    assert [one.late for one in stored] == [False, False, True, False, True]
+    row = Series.objects.get()
+    assert (row.last_value, row.last_at, row.last_sample_id) == (13, moments[3], stored[3].id)
+
+
+def test_a_series_that_was_dropped_meanwhile_is_made_again(at: datetime) -> None:
+    ingest.store_together(readings=[(reading(1), at), (reading(1, host="web-02"), at)])
+    Series.objects.filter(target="web-01").delete()
+    stored = ingest.store_together(readings=[(reading(2, host="web-02"), at), (reading(3), at)])
+    assert [one.samples[0].value for one in stored] == [2, 3]
+    assert sorted(Sample.objects.values_list("value", flat=True)) == [1, 1, 2, 3]
+    assert Series.objects.count() == 2
