@@ -82,7 +82,9 @@ def of(in_force: Book, stored: Stored) -> Concerned:
             target = alike.first.target_of(tags=sample.tags, target=sample.target)
             if alike.first.covers(target):
                 seen.setdefault(target, {})[alike] = None
-                suspect.update((policy_id, target) for policy_id in alike.sieve.troubled(sample.value))
+                troubled = alike.sieve.troubled(sample.value)
+                if troubled:
+                    suspect.update([(policy_id, target) for policy_id in troubled])
     for event in stored.events:
         for rule in in_force.heard(event.name):
             target = rule.target_of(tags=event.tags, target=event.target)
