@@ -78,6 +78,7 @@ def _grown(url: str, folder: Path, sizes: Sequence[int], actions: int) -> list[d
         "VIGIL_DATA_DIR": str(folder / "data"),
         "VIGIL_ENV_FILE": os.devnull,
         "VIGIL_LOG_LEVEL": "ERROR",
+        "VIGIL_NEW_SERIES_PER_KEY": "0",
         "VIGIL_CARDINALITY_MAX": str(2 * max(sizes)),
     }
     done = subprocess.run(

@@ -14,7 +14,10 @@ from pathlib import Path
 from benchmarks.report import percentile
 from tests.servers.stack import Stack
 
-UNTHROTTLED = dict.fromkeys(("VIGIL_REQUESTS_PER_MINUTE", "VIGIL_INGEST_REQUESTS_PER_MINUTE"), "10000000")
+UNTHROTTLED = {
+    **dict.fromkeys(("VIGIL_REQUESTS_PER_MINUTE", "VIGIL_INGEST_REQUESTS_PER_MINUTE"), "10000000"),
+    "VIGIL_NEW_SERIES_PER_KEY": "0",
+}
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def store(
     def write() -> tuple[Stored, dict[Key, Known]]:
         if receipt is not None:
             receipts.claim(receipt, stored=len(readings), at=at)
-        known, locked = _locked_series(keys, at)
+        known, locked = _locked_series(keys, at, senders=dict.fromkeys(keys, actor))
         samples = _samples(measured, [known[key] for key in keys], locked) if measured else ()
         new = _first_time(happened, actor, at)
         return Stored(samples, _events(new, at) if new else ()), known
@@ -100,8 +100,12 @@ def store(
     return stored
 
 
-def store_together(*, readings: Sequence[tuple[Reading, datetime]]) -> list[Stored]:
+def store_together(
+    *, readings: Sequence[tuple[Reading, datetime]], actors: Sequence[str] | None = None
+) -> list[Stored]:
     """Store one reading each of many requests, with the time each was received, in one transaction; raises as `store`.
+
+    `actors` says of each who sent it.
 
     All are stored or none: what one of them alone is to blame for, the others have to be tried again without.
     """
@@ -111,7 +115,7 @@ def store_together(*, readings: Sequence[tuple[Reading, datetime]]) -> list[Stor
         return at_once
 
     def write() -> tuple[tuple[StoredSample, ...], dict[Key, Known]]:
-        known, locked = _locked_series(keys, readings[-1][1])
+        known, locked = _locked_series(keys, readings[-1][1], senders=dict(zip(keys, actors or (), strict=False)))
         return _samples(readings, [known[key] for key in keys], locked), known
 
     samples, known = database.tx(write)
@@ -140,12 +144,14 @@ def _new(measured: Sequence[tuple[Reading, datetime]], belongs: Sequence[Known])
     ]
 
 
-def _locked_series(keys: list[Key], at: datetime) -> tuple[dict[Key, Known], dict[int, Locked]]:
+def _locked_series(
+    keys: list[Key], at: datetime, *, senders: Mapping[Key, str]
+) -> tuple[dict[Key, Known], dict[int, Locked]]:
     """The series of `keys`, locked. One that was remembered may have been dropped meanwhile: then it is made again."""
     if not keys:
         return {}, {}
     for _ in range(_TRIES):
-        known = series.resolve(keys, at=at)
+        known = series.resolve(keys, at=at, senders=senders)
         locked = rows.lock_series([one.id for one in known.values()])
         gone = [key for key, one in known.items() if not _is_same(locked.get(one.id), one)]
         if not gone:

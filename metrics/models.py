@@ -141,6 +141,21 @@ class LateSample(models.Model):
         return f"minute {self.minute} of series {self.series_id}"
 
 
+class NewSeries(models.Model):
+    """How many series a sender brought with it on a day (UTC): what `VIGIL_NEW_SERIES_PER_KEY` bounds."""
+
+    actor = models.CharField(max_length=150)
+    day = models.DateField()
+    count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "new series"
+        constraints = [models.UniqueConstraint(fields=["actor", "day"], name="new_series_once_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.count} new series of {self.actor} on {self.day}"
+
+
 class Event(models.Model):
     """Something that happened to a target."""
 

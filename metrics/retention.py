@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import Model, Q, QuerySet
 
 from metrics import partitions, resolutions, rows
-from metrics.models import Event, IngestReceipt, Sample, Series
+from metrics.models import Event, IngestReceipt, NewSeries, Sample, Series
 from vigil.kernel import database
 
 RECEIPTS_FOR = timedelta(days=1)
@@ -32,6 +32,7 @@ def prune(*, at: datetime, batch: int = 5_000, max_batches: int = 100, patience:
     old: list[QuerySet[Model]] = [
         IngestReceipt.objects.filter(created_at__lt=at - RECEIPTS_FOR).order_by("created_at"),
         Event.objects.filter(at__lt=kept_from).order_by("at"),
+        NewSeries.objects.filter(day__lt=(at - RECEIPTS_FOR).date()).order_by("day"),
     ]
     by_time = [
         (partitions.SAMPLES, kept_from),

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import threading
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import batched, islice
 from typing import NamedTuple, cast
@@ -11,13 +12,14 @@ from typing import NamedTuple, cast
 from django.conf import settings
 
 from metrics import targets
-from metrics.models import Series
+from metrics.models import NewSeries, Series
 from vigil.kernel.errors import VigilError
 
 REMEMBERED_MOST = 65_536
 """Series a process remembers; about half a kilobyte each."""
 LONGEST_REMEMBERED = 1_000
 """Characters of name and tags above which a series is looked up each time, so that memory stays bounded."""
+UNTIL_TRIED_AGAIN_SECONDS = 60
 _AT_ONCE = 10_000
 
 type Key = tuple[str, tuple[tuple[str, str], ...]]
@@ -47,15 +49,17 @@ def key_of(name: str, tags: dict[str, str]) -> Key:
     return name, tuple(sorted(tags.items()))
 
 
-def resolve(keys: Iterable[Key], *, at: datetime) -> dict[Key, Known]:
+def resolve(keys: Iterable[Key], *, at: datetime, senders: Mapping[Key, str]) -> dict[Key, Known]:
     """The series of every key, made where there is none yet; must be in the caller's transaction.
+
+    `senders` says who sent a key; whoever is not named there has no cap of their own.
 
     Raises CardinalityExceeded. What it made is not remembered before `remember` is told that the transaction held.
     """
     wanted = dict.fromkeys(keys)
     found = {key: known for key in wanted if (known := _remembered.get(key)) is not None}
     if len(found) < len(wanted):
-        found |= _read_or_made([key for key in wanted if key not in found], at)
+        found |= _read_or_made([key for key in wanted if key not in found], at, senders)
     return found
 
 
@@ -92,12 +96,12 @@ def _length(key: Key) -> int:
     return len(key[0]) + sum(len(tag) + len(value) for tag, value in key[1])
 
 
-def _read_or_made(keys: list[Key], at: datetime) -> dict[Key, Known]:
+def _read_or_made(keys: list[Key], at: datetime, senders: Mapping[Key, str]) -> dict[Key, Known]:
     digests = {digest(key): key for key in keys}
     found = _read(digests)
     unknown = [(code, key) for code, key in digests.items() if key not in found]
     if unknown:
-        _make(unknown, at)
+        _make(unknown, at, senders)
         found |= _read(dict(unknown))  # another process may have made some of them
     return found
 
@@ -111,8 +115,10 @@ def _read(digests: dict[str, Key]) -> dict[Key, Known]:
     return found
 
 
-def _make(unknown: list[tuple[str, Key]], at: datetime) -> None:
+def _make(unknown: list[tuple[str, Key]], at: datetime, senders: Mapping[Key, str]) -> None:
     _check_cardinality(len(unknown))
+    if settings.VIGIL_NEW_SERIES_PER_KEY:
+        _check_senders(Counter(sender for _, key in unknown if (sender := senders.get(key, ""))), at)
     rows = []
     # Sorted: two batches with the same new series then wait in a line, not for each other.
     for code, (name, pairs) in sorted(unknown):
@@ -122,11 +128,28 @@ def _make(unknown: list[tuple[str, Key]], at: datetime) -> None:
     Series.objects.bulk_create(rows, ignore_conflicts=True)
 
 
+def _check_senders(more: Mapping[str, int], at: datetime) -> None:
+    """In one order, so that two transactions cannot wait for each other."""
+    most: int = settings.VIGIL_NEW_SERIES_PER_KEY
+    for sender, count in sorted(more.items()):
+        NewSeries.objects.get_or_create(actor=sender, day=at.date())
+        row = NewSeries.objects.select_for_update().get(actor=sender, day=at.date())
+        if row.count + count > most:
+            raise CardinalityExceeded(
+                f"{sender} may bring {most} new series a day, and with these it were {row.count + count}. Drop tags "
+                "whose value changes all the time, such as ids, or raise VIGIL_NEW_SERIES_PER_KEY; readings of series "
+                "that are there already are taken.",
+                retry_after=UNTIL_TRIED_AGAIN_SECONDS,
+            )
+        row.count += count
+        row.save(update_fields=["count"])
+
+
 def _check_cardinality(more: int) -> None:
     most: int = settings.VIGIL_CARDINALITY_MAX
     if Series.objects.count() + more > most:
         raise CardinalityExceeded(
             f"This would make more than {most} series. Drop tags whose value changes all the time, such as ids, "
             "or raise VIGIL_CARDINALITY_MAX.",
-            retry_after=60,
+            retry_after=UNTIL_TRIED_AGAIN_SECONDS,
         )

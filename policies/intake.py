@@ -59,7 +59,7 @@ def accept(
     """
     look: Look | None = None
     if sharing.on() and receipt is None and len(readings) == 1 and isinstance(readings[0], Reading):
-        stored, look = sharing.store(readings[0], at=at)
+        stored, look = sharing.store(readings[0], at=at, actor=actor)
     else:
         stored = ingest.store(readings=readings, at=at, source=source or actor, actor=actor, receipt=receipt)
     try:

@@ -32,7 +32,8 @@ WAITING = 10_000
 LOOKED_AFTER_SECONDS = 5.0
 _looked_at = 0.0
 
-type Item = tuple[Reading, datetime]
+type Item = tuple[Reading, datetime, str]
+"""A reading, when it was received, and from whom."""
 type Answer = tuple[Stored, Look | None]
 """What is stored; None: what it may trouble could not be found out together, and is to be asked alone."""
 
@@ -68,8 +69,8 @@ def on() -> bool:
     return _shared is not None
 
 
-def store(reading: Reading, *, at: datetime) -> Answer:
-    """Store one reading received at `at`, together with those of other requests.
+def store(reading: Reading, *, at: datetime, actor: str = "") -> Answer:
+    """Store one reading that `actor` sent, received at `at`, together with those of other requests.
 
     Raises what `metrics.ingest.store` does, and TooSlow (503) after 2.5 s: then it may or may not be stored.
     """
@@ -78,7 +79,7 @@ def store(reading: Reading, *, at: datetime) -> Answer:
     try:
         if patience.silence.holds:
             raise Busy("the database does not answer")
-        return _shared.do((reading, at), seconds=PATIENCE_SECONDS)
+        return _shared.do((reading, at, actor), seconds=PATIENCE_SECONDS)
     except Busy as error:
         raise TooSlow(
             "The database is too slow; the reading may or may not be stored. Send it again, with an Idempotency-Key if "
@@ -92,10 +93,16 @@ def _store_all(items: Sequence[Item]) -> list[Answer | Exception]:
     with patience.within(PATIENCE_SECONDS):
         _look_after_connection()
         try:
-            stored = ingest.store_together(readings=items)
+            stored = _together(items)
         except (VigilError, DataError, IntegrityError) as error:
             return [error] if len(items) == 1 else [_store_alone(item) for item in items]
         return list(zip(stored, _look_at(stored, at=items[-1][1]), strict=True))
+
+
+def _together(items: Sequence[Item]) -> list[Stored]:
+    return ingest.store_together(
+        readings=[(reading, at) for reading, at, _ in items], actors=[actor for _, _, actor in items]
+    )
 
 
 def _look_after_connection() -> None:
@@ -114,7 +121,7 @@ def _look_after_connection() -> None:
 def _store_alone(item: Item) -> Answer | Exception:
     """One of them is refused: each answers for itself."""
     try:
-        return ingest.store_together(readings=[item])[0], None
+        return _together([item])[0], None
     except Exception as error:
         return error
 

@@ -191,6 +191,7 @@ VIGIL_ROLLUP_5M_DAYS = whole("VIGIL_ROLLUP_5M_DAYS", default=max(90, VIGIL_ROLLU
 VIGIL_ROLLUP_1H_DAYS = whole("VIGIL_ROLLUP_1H_DAYS", default=max(400, VIGIL_ROLLUP_5M_DAYS), least=VIGIL_ROLLUP_5M_DAYS)
 VIGIL_FUTURE_TOLERANCE_SECONDS = whole("VIGIL_FUTURE_TOLERANCE_SECONDS", default=60)
 VIGIL_CARDINALITY_MAX = whole("VIGIL_CARDINALITY_MAX", default=100_000, least=1)
+VIGIL_NEW_SERIES_PER_KEY = whole("VIGIL_NEW_SERIES_PER_KEY", default=20_000)
 
 # --- decide ---------------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -146,6 +146,34 @@ def test_too_many_series_are_refused_and_nothing_is_stored(settings: Settings) -
     assert (refused.value.status, refused.value.code) == (429, "cardinality")
     assert refused.value.retry_after is not None
     assert (Series.objects.count(), Sample.objects.count()) == (2, 2)
+
+
+def test_one_sender_may_bring_so_many_new_series_a_day(settings: Settings) -> None:
+    settings.VIGIL_NEW_SERIES_PER_KEY = 2
+    at = datetime(2026, 5, 1, 23, 59, tzinfo=UTC)
+
+    def bring(*hosts: str, actor: str, at: datetime = at) -> None:
+        ingest.store(readings=[Reading("cpu", 1, {"host": host}) for host in hosts], at=at, actor=actor)
+
+    bring("a", "b", actor="key:one")
+    bring("a", "b", actor="key:one")  # these are there
+    with pytest.raises(ingest.CardinalityExceeded, match="key:one may bring 2 new series a day, and with these"):
+        bring("a", "c", actor="key:one")
+    assert Sample.objects.count() == 4
+    bring("c", actor="key:two")
+    bring("c", actor="key:one")
+    bring("d", "e", actor="key:one", at=at + timedelta(minutes=1))  # tomorrow
+    assert Series.objects.count() == 5
+
+
+def test_readings_that_share_a_commit_count_for_their_own_senders(settings: Settings) -> None:
+    settings.VIGIL_NEW_SERIES_PER_KEY = 1
+    at = datetime(2026, 5, 1, tzinfo=UTC)
+    two = [(Reading("cpu", 1, {"host": host}), at) for host in ("a", "b")]
+    ingest.store_together(readings=two, actors=["key:one", "key:two"])
+    more = [(Reading("cpu", 1, {"host": host}), at) for host in ("a", "c")]
+    with pytest.raises(ingest.CardinalityExceeded, match="key:two"):
+        ingest.store_together(readings=more, actors=["key:one", "key:two"])
 
 
 def test_known_series_go_on_when_there_are_too_many(settings: Settings) -> None:

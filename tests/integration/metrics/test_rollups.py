@@ -286,7 +286,7 @@ def test_who_stores_while_a_minute_is_rolled_up_is_waited_for(monkeypatch: pytes
 
     def store_slowly() -> None:
         with transaction.atomic():
-            known, locked = ingest._locked_series([("cpu_usage", (("host", "web-1"),))], NOON)
+            known, locked = ingest._locked_series([("cpu_usage", (("host", "web-1"),))], NOON, senders={})
             reading = Reading("cpu_usage", 5.0, {"host": "web-1"}, NOON)
             ingest._samples([(reading, NOON)], list(known.values()), locked)
             storing.set()

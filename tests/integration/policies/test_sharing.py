@@ -55,9 +55,9 @@ def test_several_requests_share_a_commit(at: datetime, monkeypatch: pytest.Monke
     sizes: list[int] = []
     original = ingest.store_together
 
-    def counted(*, readings: Sequence[tuple[Reading, datetime]]) -> list[ingest.Stored]:
+    def counted(*, readings: Sequence[tuple[Reading, datetime]], actors: Sequence[str]) -> list[ingest.Stored]:
         sizes.append(len(readings))
-        return original(readings=readings)
+        return original(readings=readings, actors=actors)
 
     monkeypatch.setattr(ingest, "store_together", counted)
     at_once([reading(number) for number in range(100)], at)
@@ -93,7 +93,7 @@ def test_a_database_that_fails_is_told_to_all_and_forgotten_after(
 ) -> None:
     with monkeypatch.context() as broken:
 
-        def away(*, readings: Sequence[object]) -> list[ingest.Stored]:
+        def away(**_: object) -> list[ingest.Stored]:
             raise OperationalError("the server closed the connection")
 
         broken.setattr(ingest, "store_together", away)
