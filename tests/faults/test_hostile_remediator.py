@@ -7,7 +7,7 @@ import pytest
 from tests.faults.conftest import Field
 from tests.servers import ledger
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300), pytest.mark.one_database]
 
 MODES = ("error", "garbage", "hang", "reset")
 
