@@ -7,8 +7,10 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 import django
 
@@ -25,7 +27,7 @@ from metrics import series  # noqa: E402
 from metrics.formats.reading import Reading  # noqa: E402
 from policies import authoring, intake, sweep  # noqa: E402
 from vigil.access import keys  # noqa: E402
-from vigil.kernel import clock  # noqa: E402
+from vigil.kernel import clock, database  # noqa: E402
 
 METRIC = "growth"
 EVERY = timedelta(minutes=30)
@@ -70,7 +72,7 @@ def _host(number: int) -> str:
 
 def _add(first: int, last: int, at: datetime) -> None:
     """Series from `first` to before `last`, each with its samples, straight into the tables."""
-    with connection.cursor() as cursor:
+    with _unhurried() as cursor:
         with cursor.copy("COPY metrics_series (name, tags, tags_hash, target, created_at) FROM STDIN") as copy:
             for number in range(first, last):
                 tags = {"host": _host(number)}
@@ -92,6 +94,15 @@ def _add(first: int, last: int, at: datetime) -> None:
         )
         cursor.execute("ANALYZE")
         cursor.execute("CHECKPOINT")
+
+
+@contextmanager
+def _unhurried() -> Iterator[Any]:
+    """Filling takes longer than any statement of Vigil's may."""
+    with database.patience(seconds=900), connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+        yield cursor
+        cursor.execute("RESET statement_timeout")
 
 
 def _measured(size: int, ask: Client) -> dict[str, object]:
@@ -153,7 +164,7 @@ def _clone(count: int) -> None:
     """So many finished actions more, each like the first but for what is unique."""
     unlike = {"id", "uid", "request_key", "dedup_key", "state", "created_at", "finished_at", "deadline"}
     same = [str(field.column) for field in Action._meta.fields if field.column not in unlike]
-    with connection.cursor() as cursor:
+    with _unhurried() as cursor:
         cursor.execute(
             f"""
             INSERT INTO actions_action (uid, dedup_key, state, created_at, finished_at, deadline, {", ".join(same)})
