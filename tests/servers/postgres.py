@@ -53,6 +53,9 @@ def create_database(server_url: str, name: str) -> None:
         connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
 
 
+TRIES_TO_START = 4
+
+
 def start(directory: Path, *, durable: bool = False) -> Postgres:
     """Make a cluster under `directory` and start it on a free loopback port; `durable`: it syncs, as in production."""
     directory.mkdir(parents=True)
@@ -70,7 +73,15 @@ def start(directory: Path, *, durable: bool = False) -> Postgres:
 
 
 def start_again(server: Postgres) -> Postgres:
-    """Start a server that has ended, on its files and its port."""
+    """Start a server that has ended, on its files and its port.
+
+    As long as a backend of one that was killed lives, its shared memory is in use and no other starts: tried again.
+    """
+    for _ in range(TRIES_TO_START - 1):
+        try:
+            return _launch(directory=server.directory, port=server.port, password=server.password)
+        except AssertionError:
+            time.sleep(2)
     return _launch(directory=server.directory, port=server.port, password=server.password)
 
 
