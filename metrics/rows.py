@@ -148,8 +148,8 @@ def store_at_once(samples: Sequence[NewSample], tags_hashes: Sequence[str]) -> l
     """On PostgreSQL: lock the series, store the samples and let the series remember the newest, in one statement.
 
     It does what `lock_series`, `insert_samples`, `note_late` and `advance_series` do in a transaction, for less than
-    half of what those cost the server for a handful of samples. Nothing is stored, and [] comes back, unless every series is there with its
-    digest.
+    half of what those cost the server for a handful of samples. Nothing is stored, and [] comes back, unless every
+    series is there with its digest.
     """
     series_ids, values, ats, received = zip(*samples, strict=True)
     columns = [
