@@ -1,12 +1,11 @@
 """`python -m benchmarks`: everything we measure, each figure beside a limit or a peer of the same run."""
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 
 from benchmarks import act, ingest, sweep
-from benchmarks.report import Figure, show
+from benchmarks.report import Figure, tell
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"ingest": ingest.run, "actions": act.run, "sweep": sweep.run}
 
@@ -23,10 +22,7 @@ def main() -> int:
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
     figures = [figure for name in options.names or BENCHMARKS for figure in BENCHMARKS[name]()]
-    if options.json:
-        print(json.dumps([figure.as_json() for figure in figures], indent=2))
-    else:
-        show(figures)
+    tell(figures, as_json=options.json)
     return 0
 
 

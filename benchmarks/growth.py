@@ -6,8 +6,6 @@ than ten minutes; `--series 10000 100000` a minute and a half.
 
 import argparse
 import json
-import os
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -15,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import Figure, show
+from benchmarks.report import Figure, tell
+from benchmarks.scene import environment
 from tests.servers import postgres
 
 BATCH = 1_000
@@ -71,17 +70,7 @@ def _costs(line: dict[str, Any], first: dict[str, Any]) -> list[Figure]:
 
 
 def _grown(url: str, folder: Path, sizes: Sequence[int], actions: int) -> list[dict[str, Any]]:
-    env = {
-        "PATH": os.environ["PATH"],
-        "DATABASE_URL": url,
-        "DJANGO_SETTINGS_MODULE": "vigil.settings",
-        "SECRET_KEY": secrets.token_hex(32),
-        "VIGIL_DATA_DIR": str(folder / "data"),
-        "VIGIL_ENV_FILE": os.devnull,
-        "VIGIL_LOG_LEVEL": "ERROR",
-        "VIGIL_NEW_SERIES_PER_KEY": "0",
-        "VIGIL_CARDINALITY_MAX": str(2 * max(sizes)),
-    }
+    env = environment(url, folder, VIGIL_NEW_SERIES_PER_KEY="0", VIGIL_CARDINALITY_MAX=str(2 * max(sizes)))
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.growing", *map(str, sizes), "--actions", str(actions)],
         env=env,
@@ -100,11 +89,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     given = parser.parse_args()
     figures = run(given.series, given.actions)
-    if given.json:
-        print(json.dumps([figure.as_json() for figure in figures], indent=2))
-    else:
-        print(f"Each series has {SAMPLES_EACH} samples, half an hour apart, and what was stored while measuring.")
-        show(figures)
+    about = f"Each series has {SAMPLES_EACH} samples, half an hour apart, and what was stored while measuring."
+    tell(figures, as_json=given.json, about=about)
     return 0
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks import driving, peers, writes
 from benchmarks.driving import Driven
 from benchmarks.processor import Meter
-from benchmarks.report import Figure, show
+from benchmarks.report import Figure, tell
 from benchmarks.scene import running
 from tests.servers import postgres
 from tests.servers.postgres import Postgres
@@ -239,11 +239,8 @@ def main() -> int:
     """Print what the options ask for."""
     options, as_json = _options()
     figures = run(options)
-    if as_json:
-        print(json.dumps([figure.as_json() for figure in figures], indent=2))
-    else:
-        print(f"Single readings are sent by {driving.generator()}, everything else by a Python process.")
-        show(figures)
+    about = f"Single readings are sent by {driving.generator()}, everything else by a Python process."
+    tell(figures, as_json=as_json, about=about)
     return 0
 
 

@@ -1,7 +1,6 @@
 """A real Prometheus that evaluates alerting rules over series written to it a moment before."""
 
 import os
-import struct
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
@@ -10,10 +9,10 @@ from pathlib import Path
 import requests
 import yaml
 
-from benchmarks import rules
+from benchmarks import rules, writes
 from benchmarks.rules import Rule
-from benchmarks.writes import field, varint
 from tests.servers.processes import free_port, wait_until
+from tests.unit.metrics import wire_out as out
 
 AHEAD_SECONDS = 90
 """Samples are written ahead, so that every evaluation finds the whole window filled."""
@@ -83,20 +82,12 @@ def _write(address: str, hosts: int) -> None:
     moments = range(now - 1000 * rules.WINDOW_SECONDS, now + 1000 * AHEAD_SECONDS, 1000 * rules.EVERY_SECONDS)
     names = list(rules.hosts(hosts))
     for first in range(0, hosts, SERIES_A_REQUEST):
-        body = b"".join(_series(number, names[number], moments) for number in range(hosts)[first:][:SERIES_A_REQUEST])
-        headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
-        requests.post(f"{address}/api/v1/write", data=_unsqueezed(body), headers=headers, timeout=60).raise_for_status()
+        body = out.snappy(
+            b"".join(_series(number, names[number], moments) for number in range(hosts)[first:][:SERIES_A_REQUEST])
+        )
+        requests.post(f"{address}/api/v1/write", data=body, headers=writes.HEADERS, timeout=60).raise_for_status()
 
 
 def _series(number: int, host: str, moments: range) -> bytes:
-    """A TimeSeries of a remote-write request."""
-    labels = [("__name__", rules.METRIC), ("host", host)]
-    content = b"".join(field(1, field(1, key.encode()) + field(2, text.encode())) for key, text in labels)
-    for place, moment in enumerate(moments):
-        content += field(2, b"\x09" + struct.pack("<d", rules.value(number, place)) + b"\x10" + varint(moment))
-    return field(1, content)
-
-
-def _unsqueezed(content: bytes) -> bytes:
-    """Valid snappy without compression: one literal with a length of four bytes."""
-    return varint(len(content)) + b"\xfc" + struct.pack("<I", len(content) - 1) + content
+    samples = ((rules.value(number, place), moment) for place, moment in enumerate(moments))
+    return out.series({"__name__": rules.METRIC, "host": host}, *samples)

@@ -1,5 +1,6 @@
 """Figures and how they are shown."""
 
+import json
 from dataclasses import asdict, dataclass
 
 from rich.console import Console
@@ -20,6 +21,16 @@ class Figure:
     def as_json(self) -> dict[str, object]:
         """As plain values."""
         return asdict(self)
+
+
+def tell(figures: list[Figure], *, as_json: bool, about: str = "") -> None:
+    """Print them for a machine, or for a person, who may want to know something `about` them."""
+    if as_json:
+        print(json.dumps([figure.as_json() for figure in figures], indent=2))
+        return
+    if about:
+        print(about)
+    show(figures)
 
 
 def show(figures: list[Figure]) -> None:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import secrets
 import shutil
 import tempfile
 import threading
@@ -32,6 +33,20 @@ def running(**env: str) -> Iterator[Stack]:
     finally:
         stack.stop()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def environment(url: str, folder: Path, **more: str) -> dict[str, str]:
+    """What a process of Vigil's own needs to work on the database at `url`, and nothing else of this one's."""
+    return {
+        "PATH": os.environ["PATH"],
+        "DATABASE_URL": url,
+        "DJANGO_SETTINGS_MODULE": "vigil.settings",
+        "SECRET_KEY": secrets.token_hex(32),
+        "VIGIL_DATA_DIR": str(folder / "data"),
+        "VIGIL_ENV_FILE": os.devnull,
+        "VIGIL_LOG_LEVEL": "ERROR",
+        **more,
+    }
 
 
 class Load:

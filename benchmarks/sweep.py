@@ -1,8 +1,6 @@
 """One sweep over 10,000 series: what it costs for each policy, and beside a real Prometheus with the same rules."""
 
 import json
-import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -12,6 +10,7 @@ from typing import Any
 
 from benchmarks import prometheus, rules
 from benchmarks.report import Figure, percentile
+from benchmarks.scene import environment
 from tests.servers import postgres
 
 HOSTS = 10_000
@@ -47,15 +46,7 @@ def _prometheus(shape: str, folder: Path) -> list[float] | None:
 
 
 def _measured(shape: str, url: str, folder: Path) -> list[dict[str, Any]]:
-    env = {
-        "PATH": os.environ["PATH"],
-        "DATABASE_URL": url,
-        "DJANGO_SETTINGS_MODULE": "vigil.settings",
-        "SECRET_KEY": secrets.token_hex(32),
-        "VIGIL_DATA_DIR": str(folder / "data"),
-        "VIGIL_ENV_FILE": os.devnull,
-        "VIGIL_LOG_LEVEL": "ERROR",
-    }
+    env = environment(url, folder)
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.sweeping", shape, str(HOSTS), *map(str, COUNTS[shape])],
         env=env,
