@@ -130,11 +130,13 @@ def _store_known(readings: Sequence[tuple[Reading, datetime]], keys: Sequence[Ke
         return []
     new = _new(readings, belongs)
     placed = database.single(lambda: rows.store_at_once(new, [one.tags_hash for one in belongs]))
-    before = {row.series_id: one.before for row, one in zip(new, placed, strict=False)}
+    if not placed:
+        return []
+    before = {row.series_id: one.before for row, one in zip(new, placed, strict=True)}
     late, _ = _late_and_newest(new, [one.id for one in placed], before)
     return [
         Stored((StoredSample(one.id, known.id, sent.name, sent.tags, known.target, sent.value, row.at, is_late),), ())
-        for one, known, (sent, _), row, is_late in zip(placed, belongs, readings, new, late, strict=False)
+        for one, known, (sent, _), row, is_late in zip(placed, belongs, readings, new, late, strict=True)
     ]
 
 
@@ -196,7 +198,7 @@ def _late_and_newest(
     staleness = timedelta(seconds=settings.VIGIL_STALENESS_SECONDS)
     newest: dict[int, Newest] = {}
     late = []
-    for row, number in zip(new, ids, strict=False):
+    for row, number in zip(new, ids, strict=True):
         already = newest.get(row.series_id)
         last_at = before[row.series_id] if already is None else already.at
         behind = last_at is not None and row.at < last_at

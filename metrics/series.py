@@ -132,8 +132,7 @@ def _check_senders(more: Mapping[str, int], at: datetime) -> None:
     """In one order, so that two transactions cannot wait for each other."""
     most: int = settings.VIGIL_NEW_SERIES_PER_KEY
     for sender, count in sorted(more.items()):
-        NewSeries.objects.get_or_create(actor=sender, day=at.date())
-        row = NewSeries.objects.select_for_update().get(actor=sender, day=at.date())
+        row, _ = NewSeries.objects.select_for_update().get_or_create(actor=sender, day=at.date())
         if row.count + count > most:
             raise CardinalityExceeded(
                 f"{sender} may bring {most} new series a day, and with these it were {row.count + count}. Drop tags "
