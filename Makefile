@@ -1,6 +1,6 @@
 # Every verb only calls scripts/vigil, which works without make as well. Arguments: make run ARGS="--port 9000"
 
-.PHONY: help setup demo run test unit check fmt bench bench-ingest bench-actions bench-growth bench-sweep test-faults test-faults-full test-soak lock
+.PHONY: help setup demo run test unit check fmt bench bench-ingest bench-actions bench-growth bench-sweep test-faults test-faults-full test-long test-soak lock
 
 help:
 	@scripts/vigil help
@@ -46,6 +46,9 @@ test-faults:
 
 test-faults-full:
 	@scripts/vigil test-faults-full $(ARGS)
+
+test-long:
+	@scripts/vigil test-long $(ARGS)
 
 test-soak:
 	@scripts/vigil test-soak $(ARGS)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.conftest import Field
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120), pytest.mark.one_database]
 
 EVERY_SECONDS = 3
 LATEST_SECONDS = 15.0

@@ -7,7 +7,7 @@ import pytest
 from tests.faults.conftest import Field
 from tests.servers import ledger
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300), pytest.mark.one_database]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300), pytest.mark.one_database, pytest.mark.long]
 
 MODES = ("error", "garbage", "hang", "reset")
 

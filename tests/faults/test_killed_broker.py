@@ -10,7 +10,7 @@ import pytest
 from tests.faults.conftest import Field
 from tests.servers import ledger
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(240), pytest.mark.one_database]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(240), pytest.mark.one_database, pytest.mark.long]
 
 
 def _kill_broker(scene: Field) -> None:

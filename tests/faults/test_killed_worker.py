@@ -31,6 +31,7 @@ def test_kill_minus_nine_in_the_middle_of_actions(field: Callable[..., Field]) -
     assert scene.broken() == []
 
 
+@pytest.mark.long
 def test_an_action_in_doubt_is_settled_by_asking(field: Callable[..., Field]) -> None:
     scene = field(latency=2.0)
     action = scene.order("db-01", kind="restart")
