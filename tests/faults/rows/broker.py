@@ -45,7 +45,12 @@ def flushed_broker(plan: Plan) -> Result:
         return result | {"hints given again": int(again)}
 
 
-@row("F5", "the broker is away, hung, full, loading, read-only, locked, 20 s each, under ingest", full=(300, 6))
+@row(
+    "F5",
+    "the broker is away, hung, full, loading, read-only, locked, 20 s each, under ingest",
+    full=(600, 6),
+    quick=(60, 2),
+)
 def useless_broker(plan: Plan) -> Result:
     """Neither ingest nor an order waits for it, and what is due runs meanwhile. The design's minute is 20 s here."""
     troubles = list(TROUBLES.items())
