@@ -49,6 +49,7 @@ class Agent:
             "ingest 5xx but 503": sum(n for status, n in self.answers.items() if status >= 500 and status != 503),
             "ingest 503": self.answers[503],
             "slowest 503 s": round(self.refused_after, 1),
+            "503 later than 3 s": self.refused_after > 3,
             "ingest unanswered": self.answers[0],
             "ingest s": spread(self.seconds),
             "ingest answered differently": len(self.different),

@@ -1,23 +1,25 @@
 """The figures that runs have kept, as a table for docs/reliability.md: no figure there is typed by hand."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from tests.faults.history import COUNTED, Spread, Verdict, Violation
 from tests.faults.rows.table import NEVER
 
-HEADS = ("row", "what", "database", "seed", "actions, faults", "wrong", "recovery", "freed", "besides")
+HEADS = ("row", "what", "database", "seeds", "actions, faults", "wrong", "recovery", "freed", "besides")
 DATABASES = {"postgres": "PostgreSQL", "sqlite": "SQLite"}
 LEFT_OUT = frozenset({"refused"})
 """Notes that say nothing to a reader who was not there."""
 
 
 def markdown(folder: Path) -> str:
-    """A line for each run whose figures lie in `folder`, by row, database and seed."""
+    """A line for each row and database whose figures lie in `folder`: all seeds together, and of times the worst."""
     runs = sorted((json.loads(path.read_text()) for path in folder.glob("*.json")), key=_place)
-    lines = [HEADS, ("---",) * len(HEADS), *(_cells(run) for run in runs)]
+    rows = [list(group) for _, group in groupby(runs, key=lambda run: _place(run)[:3])]
+    lines = [HEADS, ("---",) * len(HEADS), *map(_cells, rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -37,36 +39,62 @@ def _place(run: Mapping[str, Any]) -> tuple[int, str, str, int]:
     return (int(number) if number.isdigit() else 1000, run["row"], plan["database"], plan["seed"])
 
 
-def _cells(run: Mapping[str, Any]) -> tuple[str, ...]:
-    plan = run["plan"]
-    size = f"{plan['actions']:,}, {plan['faults'] or '-'}"
-    spans = (_spread(run["recovery"]), _spread(run["freed"]))
-    notes = "; ".join(_notes({name: value for name, value in run["notes"].items() if name not in NEVER}))
-    return (run["row"], run["what"], DATABASES[plan["database"]], str(plan["seed"]), size, _wrong(run), *spans, notes)
+def _cells(runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What all runs of a row on a database come to."""
+    first, plans = runs[0], [run["plan"] for run in runs]
+    actions, faults = (sum(plan[name] for plan in plans) for name in ("actions", "faults"))
+    seeds = ", ".join(str(plan["seed"]) for plan in plans)
+    spans = (_spread(_worst([run[name] for run in runs])) for name in ("recovery", "freed"))
+    size = f"{actions:,}, {faults or '-'}"
+    return (
+        first["row"],
+        first["what"],
+        DATABASES[plans[0]["database"]],
+        seeds,
+        size,
+        _wrong(runs),
+        *spans,
+        _notes(runs),
+    )
 
 
-def _wrong(run: Mapping[str, Any]) -> str:
+def _wrong(runs: Sequence[Mapping[str, Any]]) -> str:
     """0, or everything that may not be."""
-    counted = [f"{what} {run['figures'][what]}" for what in COUNTED if run["figures"][what]]
-    return "; ".join([*counted, *run["broken"]]) or "0"
+    totals = {what: sum(run["figures"][what] for run in runs) for what in COUNTED}
+    counted = [f"{what} {total}" for what, total in totals.items() if total]
+    return "; ".join([*counted, *(said for run in runs for said in run["broken"])]) or "0"
 
 
-def _notes(notes: Mapping[str, object]) -> Iterator[str]:
-    for name, value in notes.items():
-        if value and name not in LEFT_OUT:
-            yield f"{name}: {_value(value)}"
+def _notes(runs: Sequence[Mapping[str, Any]]) -> str:
+    names = dict.fromkeys(name for run in runs for name in run["notes"] if name not in NEVER | LEFT_OUT)
+    told = {name: _told([run["notes"][name] for run in runs if run["notes"].get(name)]) for name in names}
+    return "; ".join(f"{name}: {said}" for name, said in told.items() if said)
 
 
-def _value(value: Any) -> str:
-    match value:
-        case {"count": _, "p50": _, "p95": _, "most": _}:
-            return _spread(value)
-        case dict():
-            return ", ".join(f"{name} {_value(one)}" for name, one in value.items())
-        case list():
-            return ", ".join(map(_value, value))
+def _told(values: Sequence[Any]) -> str:
+    """What one note says in every run that has it: numbers from the least to the most, and of spreads the worst."""
+    match values:
+        case []:
+            return ""
+        case [{"count": _, "p50": _, "p95": _, "most": _}, *_]:
+            return _spread(_worst(values))
+        case [dict(), *_]:
+            names = dict.fromkeys(name for value in values for name in value)
+            return ", ".join(f"{name} {_told([value[name] for value in values if name in value])}" for name in names)
+        case [list(), *_]:
+            return _told([one for value in values for one in value])
+        case [int() | float(), *_]:
+            return f"{min(values)}" if min(values) == max(values) else f"{min(values)} to {max(values)}"
         case _:
-            return str(value).replace("|", "/")
+            return ", ".join(dict.fromkeys(str(value).replace("|", "/") for value in values))
+
+
+def _worst(spreads: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The longest of each; of nothing, nothing."""
+    return {
+        name: max((one[name] for one in spreads if one[name] is not None), default=None)
+        for name in ("p50", "p95", "most")
+    }
 
 
 def _spread(one: Mapping[str, Any]) -> str:
