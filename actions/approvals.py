@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from actions import consent, dispatch, gate, guards, hints, queries, transitions
+from actions import consent, dispatch, editors, gate, guards, hints, queries, transitions
 from actions.consent import Voice
 from actions.guards import GateAnswer
 from actions.models import Action, Approval, with_remediators
@@ -79,6 +79,8 @@ class Picture:
     expires_at: datetime | None
     approved_at: datetime | None
     waits: bool
+    own_work: Mapping[str, str] = field(default_factory=dict)
+    """Whose yes does not count, as a second pair of eyes is wanted, each with what they did."""
     now: GateAnswer | None = None
     """What fresh data say of it; None: they were not asked, or cannot tell."""
     before: tuple[Earlier, ...] = ()
@@ -134,7 +136,8 @@ def picture(action: ActionView, *, at: datetime) -> Picture | None:
         return None
     row = Action.objects.select_related("action_type").get(pk=action.id)
     given = tuple(Word(by=one.by, verdict=one.verdict, reason=one.reason, at=one.at) for one in row.approvals.all())
-    approved = [one.by for one in given if one.verdict == Approval.Verdict.APPROVED]
+    own = _own_work_shown(row) if action.waits_for_a_word else {}
+    approved = [one.by for one in given if one.verdict == Approval.Verdict.APPROVED and one.by not in own]
     return Picture(
         needed=row.people,
         asks=row.asks,
@@ -145,6 +148,7 @@ def picture(action: ActionView, *, at: datetime) -> Picture | None:
         expires_at=row.approval_expires_at,
         approved_at=row.approved_at,
         waits=action.waits_for_a_word,
+        own_work=own,
         now=gate.ask(row, at=at) if action.waits_for_a_word and not row.by_hand else None,
         before=_before(row),
         evidence=_evidence(row),
@@ -158,7 +162,11 @@ def may_judge(action: ActionView, voice: Voice) -> bool:
 
 def why_not_approve(action: ActionView, voice: Voice) -> str:
     """Why this voice's yes would not count, or ""."""
-    return _objection(action.asks, action.ordered_by, voice, by_hand=action.by_hand, approving=True)
+    try:
+        own = _own_work(action)
+    except editors.UnableToTell as unknown:
+        return unknown.detail
+    return consent.objection(voice=voice, asks=action.asks, own=own, approving=True)
 
 
 def _check_reason(reason: str) -> None:
@@ -178,7 +186,11 @@ def _said(row: Action, voice: Voice, verdict: str) -> bool:
 
 def _check(row: Action, voice: Voice, *, approving: bool) -> None:
     _check_waits(row, now=database_now())
-    against = _objection(row.asks, row.ordered_by, voice, by_hand=row.by_hand, approving=approving)
+    _check_voice(row, voice, own=_own_work(row) if approving else {}, approving=approving)
+
+
+def _check_voice(row: Action, voice: Voice, *, own: Mapping[str, str], approving: bool) -> None:
+    against = consent.objection(voice=voice, asks=row.asks, own=own, approving=approving)
     if against:
         raise NotYourWord(against)
 
@@ -195,15 +207,21 @@ def _check_waits(row: Action, *, now: datetime) -> None:
         )
 
 
-def _objection(asks: str, ordered_by: str, voice: Voice, *, by_hand: bool, approving: bool) -> str:
-    return consent.objection(
-        voice=voice,
-        asks=asks,
-        ordered_by=ordered_by,
-        by_hand=by_hand,
-        second_pair=settings.VIGIL_SECOND_PAIR_OF_EYES,
-        approving=approving,
+def _own_work(action: Action | ActionView) -> Mapping[str, str]:
+    """Whose yes does not count; nobody's where people may approve what they ordered or wrote themselves."""
+    if not settings.VIGIL_SECOND_PAIR_OF_EYES:
+        return {}
+    return consent.own_work(
+        asks=action.asks, ordered_by=action.ordered_by, by_hand=action.by_hand, editors=editors.of(action)
     )
+
+
+def _own_work_shown(row: Action) -> Mapping[str, str]:
+    """The same for a page, which is shown also when nobody can tell."""
+    try:
+        return _own_work(row)
+    except editors.UnableToTell:
+        return {}
 
 
 def _approve(action_id: int, voice: Voice, reason: str, wanted: GateAnswer) -> ActionView | _Not:
@@ -214,6 +232,8 @@ def _approve(action_id: int, voice: Voice, reason: str, wanted: GateAnswer) -> A
     row = _locked(action_id)
     now = database_now()
     _check_waits(row, now=now)
+    own = _own_work(row)
+    _check_voice(row, voice, own=own, approving=True)  # who edited the policy a moment ago is no second pair any more
     if not wanted.wanted:
         return _unwanted(row, voice, wanted, now=now)
     if not isinstance(answer, guards.Allow):
@@ -221,7 +241,8 @@ def _approve(action_id: int, voice: Voice, reason: str, wanted: GateAnswer) -> A
     Approval.objects.update_or_create(
         action=row, by=voice.actor, defaults={"verdict": Approval.Verdict.APPROVED, "reason": reason, "at": now}
     )
-    given = list(row.approvals.filter(verdict=Approval.Verdict.APPROVED).values_list("by", flat=True))
+    said_yes = row.approvals.filter(verdict=Approval.Verdict.APPROVED).values_list("by", flat=True)
+    given = [by for by in said_yes if by not in own]
     because = transitions.why(
         actor=voice.actor,
         reason=reason or "approved",

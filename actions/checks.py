@@ -14,7 +14,7 @@ from vigil.kernel import plugins
 
 def connect() -> None:
     """Register the checks; `AppConfig.ready` calls this."""
-    for check in (gate, default_remediator, plug_ins, pause_file):
+    for check in (gate, editors, default_remediator, plug_ins, pause_file):
         register(check, Tags.compatibility)
 
 
@@ -25,6 +25,15 @@ def gate(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
         text = "No gate is set: actions are sent without a look at fresh data."
         return [checks.Warning(text, hint=hint, id="actions.W001")]
     return _loadable(settings.ACTION_GATE, id="actions.E001", hint="Set ACTION_GATE to policies.remedies.still_wanted.")
+
+
+def editors(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+    """actions.E004: who edited a policy, and so may not approve what it orders, must be known."""
+    hint = "Set ACTION_EDITORS to policies.evidence.editors."
+    if not settings.ACTION_EDITORS:
+        text = "Nobody says who edited a policy: people may approve what their own policies order."
+        return [checks.Warning(text, hint=hint, id="actions.W003")]
+    return _loadable(settings.ACTION_EDITORS, id="actions.E004", hint=hint)
 
 
 def plug_ins(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:

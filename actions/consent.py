@@ -1,6 +1,6 @@
 """Whose word an action needs before it may run. Pure: facts in, an answer with its sentences out."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -76,13 +76,29 @@ def need(
     )
 
 
-def objection(*, voice: Voice, asks: str, ordered_by: str, by_hand: bool, second_pair: bool, approving: bool) -> str:
-    """Why this voice does not count, or "". Anyone who may judge an action may turn it down, also the own one."""
+def own_work(*, asks: str, ordered_by: str, by_hand: bool, editors: Mapping[str, str]) -> dict[str, str]:
+    """Whose own work would be approved, each with what they did; a second pair of eyes is not theirs.
+
+    `editors` are the people whose policy ordered it, with what they wrote. A suggestion waits for a click, not for
+    a second pair of eyes: whoever wrote the policy may give it.
+    """
+    own = dict(editors) if asks == Asks.APPROVER else {}
+    return {**own, ordered_by: "ordered it"} if by_hand else own
+
+
+def objection(*, voice: Voice, asks: str, own: Mapping[str, str], approving: bool) -> str:
+    """Why this voice does not count, or "". Anyone who may judge an action may turn it down, also the own one.
+
+    `own` is what `own_work` says; {} where no second pair of eyes is wanted.
+    """
+    scope = "actions:write or actions:approve" if asks == Asks.OPERATOR else "actions:approve"
     if not voice.counts_for(asks):
-        scope = "actions:write or actions:approve" if asks == Asks.OPERATOR else "actions:approve"
         return f"This action waits for {describe(asks)}: that needs the scope {scope}."
-    if approving and second_pair and by_hand and voice.actor == ordered_by:
-        return f"{voice.actor} ordered it, and a second pair of eyes is wanted: somebody else approves it."
+    if approving and voice.actor in own:
+        return (
+            f"{voice.actor} {own[voice.actor]}, and a second pair of eyes is wanted: somebody else with the scope "
+            f"{scope} approves it."
+        )
     return ""
 
 

@@ -1,8 +1,25 @@
-"""What speaks for an action that a policy ordered, for whoever is asked to approve it."""
+"""What whoever is asked to approve a policy's action has to know: what speaks for it, and whose policy it is."""
 
-from policies.models import Decision, Incident
+from django.db.models import F, Q
+
+from policies.models import Decision, Incident, PolicyVersion
 
 type Json = dict[str, object]
+
+
+def editors(*, incident_id: int, policy_version: int | None) -> dict[str, str]:
+    """Who wrote the version that ordered an action, and who saved its policy last, each with what they did.
+
+    Both: a later edit of somebody else does not make the earlier one another person's.
+    """
+    meant = Q(number=policy_version) | Q(pk=F("policy__current_id"))
+    rows = PolicyVersion.objects.filter(meant, policy__incidents=incident_id).order_by("number")
+    return {
+        row.author: f"saved policy {row.policy.name} last (version {row.number})"
+        if row.pk == row.policy.current_id
+        else f"wrote version {row.number} of policy {row.policy.name}, which ordered it"
+        for row in rows.select_related("policy")
+    }
 
 
 def about(*, action_id: int, incident_id: int) -> Json:

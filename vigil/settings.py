@@ -249,6 +249,7 @@ VIGIL_LEAST_SAMPLES = whole("VIGIL_LEAST_SAMPLES", default=2, least=1)
 VIGIL_BLIND_PERCENT = whole("VIGIL_BLIND_PERCENT", default=30, least=1, most=101)
 ACTION_GATE = "policies.remedies.still_wanted"
 ACTION_EVIDENCE = "policies.evidence.about"
+ACTION_EDITORS = "policies.evidence.editors"
 VIGIL_WATCHDOG_SECONDS = whole("VIGIL_WATCHDOG_SECONDS", default=60, most=3_600)
 VIGIL_ROLE = text("VIGIL_ROLE", default="command")
 """What this process is: web, worker, chores, beat, dispatcher or command; `manage.py up` says so to each."""

@@ -108,6 +108,9 @@ class Consent(Answer, frozen=True, kw_only=True):
     given: list[Word]
     expires_at: Moment | None
     approved_at: Moment | None
+    own_work: Annotated[
+        dict[str, str], Meta(description="Whose yes does not count while it waits, each with what they did.")
+    ]
     now: Annotated[Outlook, Meta(description="Null where fresh data were not asked, or cannot tell.")] | None
     before: Annotated[list[EarlierAction], Meta(description="The last on the same target, newest first.")]
     evidence: Annotated[Json, Meta(description="What whoever ordered it knows: the incident and the decision.")]

@@ -58,6 +58,7 @@ def approval(found: Picture | None) -> dict[str, object] | None:
         "given": [{"by": one.by, "verdict": one.verdict, "reason": one.reason, "at": one.at} for one in found.given],
         "expires_at": found.expires_at,
         "approved_at": found.approved_at,
+        "own_work": found.own_work,
         "now": found.now and {"wanted": found.now.wanted, "reason": found.now.reason},
         "before": [
             {

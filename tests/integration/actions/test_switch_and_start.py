@@ -218,7 +218,7 @@ def test_health_names_what_people_should_look_at(remote: fakes.Fake) -> None:
 def test_the_checks_are_quiet_when_all_is_well(settings: Any, tmp_path: Path) -> None:
     settings.VIGIL_PAUSE_FILE = tmp_path / "VIGIL_PAUSE"
     settings.VIGIL_REMEDIATORS = {"fake": fakes.MAKE}
-    for check in (checks.gate, checks.default_remediator, checks.plug_ins, checks.pause_file):
+    for check in (checks.gate, checks.editors, checks.default_remediator, checks.plug_ins, checks.pause_file):
         assert check(None) == []
 
 
@@ -227,6 +227,8 @@ def test_the_checks_are_quiet_when_all_is_well(settings: Any, tmp_path: Path) ->
     [
         (checks.gate, "ACTION_GATE", "", "actions.W001"),
         (checks.gate, "ACTION_GATE", "policies.nowhere.still_wanted", "actions.E001"),
+        (checks.editors, "ACTION_EDITORS", "", "actions.W003"),
+        (checks.editors, "ACTION_EDITORS", "policies.nowhere.editors", "actions.E004"),
         (checks.plug_ins, "VIGIL_REMEDIATORS", {"mine": "no.such.thing"}, "actions.E002"),
         (checks.default_remediator, "REMEDIATOR_URL", "not an address", "actions.E003"),
         (checks.pause_file, "VIGIL_PAUSE_FILE", Path("/no/such/place/VIGIL_PAUSE"), "actions.W002"),

@@ -7,7 +7,9 @@ from django.test import Client
 from django.urls import reverse
 
 from actions.models import Action, ActionType
+from policies import authoring
 from tests.browser import scene
+from vigil.kernel import clock
 
 pytestmark = pytest.mark.django_db
 
@@ -66,6 +68,20 @@ def test_who_may_say_yes(as_role: SignIn, mode: str, role: str, may: bool) -> No
     assert ("Approve scale-up" in _page(browser, action_id)) is may
     assert _say(browser, "approve", action_id) == (302 if may else 403)
     assert _state(action_id) == ("ready" if may else "awaiting_approval")
+
+
+def test_who_edited_the_policy_is_told_why_there_is_no_button(as_role: SignIn) -> None:
+    action_id, browser = _waiting(), as_role("admin")
+    change = {"severity": "critical"}
+    authoring.update(name="web-cpu-high", change=change, actor="user:admin-ana", at=clock.now())
+    page = _page(browser, action_id)
+    assert "Approve scale-up" not in page
+    assert "user:admin-ana saved policy web-cpu-high last (version 2)" in page
+    assert ">Reject<" in page
+    assert _say(browser, "approve", action_id) == 302
+    assert _state(action_id) == "awaiting_approval"
+    assert _say(browser, "reject", action_id) == 302
+    assert _state(action_id) == "rejected"
 
 
 def test_a_no_is_kept_with_its_reason(as_role: SignIn) -> None:

@@ -1,13 +1,14 @@
 """What each mode makes of the same reading, and what becomes of a proposal."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from actions import approvals, queries, reaper
-from actions.approvals import UnableToApprove
+from actions import approvals, dispatch, editors, queries, reaper
+from actions.approvals import NotYourWord, UnableToApprove
 from actions.consent import Voice
-from actions.models import Action
+from actions.models import Action, ActionType
 from policies import authoring, transfer
 from policies.models import Decision
 from policies.remedies import still_wanted
@@ -17,7 +18,10 @@ from vigil.kernel import clock
 
 pytestmark = pytest.mark.django_db
 
+ANA = Voice(actor="user:ana", operates=True, approves=True)
+"""She writes the policies here."""
 BO = Voice(actor="user:bo", operates=True, approves=True)
+CY = Voice(actor="user:cy", operates=True, approves=True)
 
 
 def _proposed(mode: str = "suggest", **fields: object) -> queries.ActionView:
@@ -122,6 +126,95 @@ def test_a_policy_that_asks_more_than_it_did_drops_what_was_not_asked(before: st
         at=clock.now(),
     )
     assert answer.wanted is wanted
+
+
+def _edited(by: Voice, **change: object) -> None:
+    authoring.update(name="high-cpu-alert", change=change, actor=by.actor, at=clock.now())
+
+
+def _yes(action_id: int, voice: Voice) -> str:
+    return approvals.approve(action_id=action_id, voice=voice, reason="", at=clock.now()).state.value
+
+
+def test_who_wrote_the_policy_is_no_second_pair_of_eyes_for_it() -> None:
+    action = _proposed("approve")
+    with pytest.raises(NotYourWord, match=r"user:ana saved policy high-cpu-alert last \(version 1\).*actions:approve"):
+        _yes(action.id, ANA)
+    assert approvals.why_not_approve(action, ANA).startswith("user:ana saved")
+    assert make.story(action.id) == ["awaiting_approval"]
+    assert _yes(action.id, BO) == "ready"
+
+
+def test_an_edit_of_somebody_else_does_not_make_it_another_persons() -> None:
+    action = _proposed("approve")
+    _edited(BO, severity="critical")
+    for voice, said in ((ANA, "wrote version 1 of policy high-cpu-alert, which ordered it"), (BO, "saved .* last")):
+        with pytest.raises(NotYourWord, match=said):
+            _yes(action.id, voice)
+    seen = approvals.picture(queries.get(action.id), at=clock.now())
+    assert seen is not None
+    assert set(seen.own_work) == {"user:ana", "user:bo"}
+    assert _yes(action.id, CY) == "ready"
+
+
+def test_a_save_that_changes_nothing_and_a_switch_are_no_edits() -> None:
+    action = _proposed("approve")
+    _edited(BO, severity="warning")
+    authoring.disable(name="high-cpu-alert", actor="user:bo", at=clock.now())
+    authoring.enable(name="high-cpu-alert", actor="user:bo", at=clock.now())
+    assert queries.get(action.id).state == "cancelled"  # with the policy; the next one is Ana's as well
+    again = cast.only(cast.post(96, at=clock.now())).decided.action  # type: ignore[union-attr]
+    assert again is not None
+    with pytest.raises(NotYourWord, match="user:ana saved"):
+        _yes(again.id, ANA)
+    assert _yes(again.id, BO) == "ready"
+
+
+def test_a_yes_no_longer_counts_once_its_giver_edits_the_policy() -> None:
+    ActionType.objects.filter(name="scale-up").update(risk="critical")
+    action = _proposed("approve")
+    assert _yes(action.id, BO) == "awaiting_approval"
+    _edited(BO, severity="critical")
+    assert _yes(action.id, CY) == "awaiting_approval"
+    seen = approvals.picture(queries.get(action.id), at=clock.now())
+    assert seen is not None
+    assert seen.missing == 1
+    assert _yes(action.id, Voice(actor="user:di", approves=True)) == "ready"
+
+
+def test_a_suggestion_is_anybodys_click() -> None:
+    assert _yes(_proposed("suggest").id, ANA) == "ready"
+
+
+def test_a_setting_lets_the_only_person_there_is_approve_it(settings: Any) -> None:
+    settings.VIGIL_SECOND_PAIR_OF_EYES = False
+    assert _yes(_proposed("approve").id, ANA) == "ready"
+
+
+def test_who_wrote_the_policy_may_turn_its_action_down() -> None:
+    action = _proposed("approve")
+    assert approvals.reject(action_id=action.id, voice=ANA, reason="", at=clock.now()).state == "rejected"
+
+
+def test_a_retry_is_neither_for_who_retried_nor_for_who_wrote_the_policy() -> None:
+    action = _proposed("approve")
+    approvals.reject(action_id=action.id, voice=CY, reason="", at=clock.now())
+    again = dispatch.retry(action_id=action.id, actor="user:bo", reason="", at=clock.now())
+    assert isinstance(again, dispatch.Ordered)
+    for voice in (ANA, BO):
+        with pytest.raises(NotYourWord, match="second pair of eyes"):
+            _yes(again.action.id, voice)
+    assert _yes(again.action.id, CY) == "ready"
+
+
+def test_when_nobody_can_tell_whose_policy_it_is_nobody_approves(settings: Any) -> None:
+    action = _proposed("approve")
+    settings.ACTION_EDITORS = "policies.nowhere.editors"
+    with pytest.raises(editors.UnableToTell, match="who edited its policy"):
+        _yes(action.id, BO)
+    assert "who edited its policy" in approvals.why_not_approve(action, BO)
+    assert approvals.picture(action, at=clock.now()) is not None
+    assert make.state(action.id) == "awaiting_approval"
 
 
 def test_the_evidence_names_incident_condition_and_numbers() -> None:

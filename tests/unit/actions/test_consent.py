@@ -2,7 +2,7 @@
 
 import pytest
 
-from actions.consent import Asks, Need, Voice, missing, need, objection
+from actions.consent import Asks, Need, Voice, missing, need, objection, own_work
 
 NOBODY, OPERATOR, APPROVER = Asks.NOBODY, Asks.OPERATOR, Asks.APPROVER
 
@@ -53,33 +53,46 @@ def test_every_reason_is_said() -> None:
     ],
 )
 def test_a_click_is_an_operators_and_an_approval_an_approvers(voice: Voice, asks: Asks, counts: bool) -> None:
-    said = objection(voice=voice, asks=asks, ordered_by="policy:x", by_hand=False, second_pair=True, approving=True)
+    said = objection(voice=voice, asks=asks, own={}, approving=True)
     assert (said == "") is counts
     assert voice.counts_for(asks) is counts
 
 
+_WROTE = {"user:eve": "saved policy high-cpu last (version 3)"}
+
+
 @pytest.mark.parametrize(
-    ("by", "by_hand", "second_pair", "approving", "counts"),
+    ("by", "asks", "by_hand", "counts"),
     [
-        ("user:ana", True, True, True, False),
-        ("user:ana", True, False, True, True),
-        ("user:ana", True, True, False, True),
-        ("user:bo", True, True, True, True),
-        ("user:ana", False, True, True, True),
+        ("user:ana", APPROVER, True, False),
+        ("user:ana", APPROVER, False, True),  # a policy ordered it; her name is on it for another reason
+        ("user:ana", OPERATOR, True, False),
+        ("user:ana", OPERATOR, False, True),
+        ("user:eve", APPROVER, True, False),
+        ("user:eve", APPROVER, False, False),
+        ("user:eve", OPERATOR, True, True),
+        ("user:eve", OPERATOR, False, True),
+        ("user:bo", APPROVER, True, True),
+        ("user:bo", APPROVER, False, True),
+        ("user:bo", OPERATOR, True, True),
+        ("user:bo", OPERATOR, False, True),
     ],
 )
-def test_nobody_approves_the_own_order_where_a_second_pair_of_eyes_is_wanted(
-    by: str, by_hand: bool, second_pair: bool, approving: bool, counts: bool
+def test_neither_who_ordered_nor_who_wrote_the_policy_is_a_second_pair_of_eyes(
+    by: str, asks: Asks, by_hand: bool, counts: bool
 ) -> None:
-    said = objection(
-        voice=Voice(actor=by, approves=True),
-        asks=APPROVER,
-        ordered_by="user:ana",
-        by_hand=by_hand,
-        second_pair=second_pair,
-        approving=approving,
+    own = own_work(asks=asks, ordered_by="user:ana", by_hand=by_hand, editors=_WROTE)
+    voice = Voice(actor=by, operates=True, approves=True)
+    assert (objection(voice=voice, asks=asks, own=own, approving=True) == "") is counts
+    assert objection(voice=voice, asks=asks, own=own, approving=False) == ""  # anybody may turn the own one down
+
+
+def test_the_refusal_says_why_and_who_may() -> None:
+    own = own_work(asks=APPROVER, ordered_by="vigil", by_hand=False, editors=_WROTE)
+    assert objection(voice=Voice(actor="user:eve", approves=True), asks=APPROVER, own=own, approving=True) == (
+        "user:eve saved policy high-cpu last (version 3), and a second pair of eyes is wanted: somebody else with the "
+        "scope actions:approve approves it."
     )
-    assert (said == "") is counts
 
 
 def test_one_person_is_one_however_often_they_say_it() -> None:
