@@ -10,7 +10,7 @@ from typing import cast
 import structlog
 from django.db.models.functions import Now
 
-from actions import execution, retry, settling, storable, transitions
+from actions import circuits, execution, retry, settling, storable, transitions
 from actions.models import Action, Attempt, with_remediators
 from actions.remediators import base, pull
 from actions.states import State
@@ -206,6 +206,10 @@ def _go(doubt: _Doubt, step: retry.Next, *, message: str, answer: base.Answer | 
 
 
 def _settle(doubt: _Doubt, step: retry.Next, *, message: str, answer: base.Answer | None) -> bool:
+    unreported = _falls_silent(doubt, step)
+    circuit = None
+    if unreported:  # held before the action, as calls hold it first
+        circuit = circuits.hold_for_report(doubt.row.action_type.remediator_id, doubtful=True)
     now = database_now()
     said = storable.words(message)
     moved = transitions.move(
@@ -222,6 +226,8 @@ def _settle(doubt: _Doubt, step: retry.Next, *, message: str, answer: base.Answe
         equal={"state_seq": doubt.row.state_seq},
         values=settling.columns(doubt.row, step, message=message, run_id=doubt.attempt.run_id, now=now),
     )
+    if moved and unreported:
+        circuits.reported(circuit, doubtful=True, began_at=doubt.attempt.intent_at, now=now)
     outcome = _OUTCOMES.get(answer.state) if answer is not None else None
     if moved and answer is not None and outcome is not None:
         Attempt.objects.filter(pk=doubt.attempt.pk).update(
@@ -231,6 +237,12 @@ def _settle(doubt: _Doubt, step: retry.Next, *, message: str, answer: base.Answe
             finished_at=now,
         )
     return moved
+
+
+def _falls_silent(doubt: _Doubt, step: retry.Next) -> bool:
+    """Whether a task that was fetched was not reported in time: as a call that nobody answered."""
+    fetched = doubt.attempt.worker.startswith(pull.WORKER)
+    return fetched and doubt.row.state == State.ACCEPTED and step.state == State.UNKNOWN
 
 
 def _fraction() -> float:

@@ -12,7 +12,7 @@ from django.db.models import Q
 from actions import breaker, guards
 from actions.breaker import CLOSED, Lately, Limits, Position, Result
 from actions.models import Action, Attempt, Circuit
-from actions.remediators import base
+from actions.remediators import base, pull
 from actions.states import LIVE, State
 from vigil.audit import entries
 
@@ -82,20 +82,33 @@ def tell(remediator_id: int, *, seen: Circuit | None, outcome: base.Outcome, beg
         http_status=outcome.http_status,
         first_byte_sent=outcome.first_byte_sent,
     )
-    if bad is None:
-        return
-    rows = Circuit.objects.select_for_update().filter(pk=remediator_id)
+    if bad is not None:
+        row = hold(remediator_id, seen=seen, bad=bad)
+        _note(row, bad=bad, began_at=began_at, now=now)
+
+
+def hold(remediator_id: int, *, seen: Circuit | None, bad: bool) -> Circuit | None:
+    """The circuit that news of its remediator is for, locked until the commit; None when good news changes nothing.
+
+    Before the action's row is locked: calls lock circuits first.
+    """
     if not bad:
-        row = None if calm(seen) else rows.first()
-        if row is not None:
-            _keep(row, breaker.succeeded(_of(row), began_at=began_at))
-        return
+        return None if calm(seen) else lock(remediator_id)
     Circuit.objects.bulk_create(
         [Circuit(remediator_id=remediator_id, position=Position.CLOSED.value)], ignore_conflicts=True
     )
-    row = rows.get()
-    lately = _lately(remediator_id, now=now)
-    _keep(row, breaker.failed(_of(row), limits(), began_at=began_at, at=now, lately=lately))
+    return Circuit.objects.select_for_update().get(pk=remediator_id)
+
+
+def hold_for_report(remediator_id: int, *, doubtful: bool) -> Circuit | None:
+    """The same for what comes later than the answer to a call: a report, or that none came."""
+    return hold(remediator_id, seen=Circuit.objects.filter(pk=remediator_id).first(), bad=doubtful)
+
+
+def reported(row: Circuit | None, *, doubtful: bool, began_at: datetime, now: datetime) -> None:
+    """Note how work ended that the remediator took on: one that reports a failure works, one that cannot say, or says
+    nothing, is as one that did not answer its call. `row` is the circuit as it is held."""
+    _note(row, bad=doubtful, began_at=began_at, now=now)
 
 
 def of_policy(policy_name: str) -> breaker.Circuit:
@@ -130,9 +143,21 @@ def _of(row: Circuit) -> breaker.Circuit:
     )
 
 
+def _note(row: Circuit | None, *, bad: bool, began_at: datetime, now: datetime) -> None:
+    if row is None:
+        return
+    if not bad:
+        _keep(row, breaker.succeeded(_of(row), began_at=began_at))
+        return
+    lately = _lately(row.pk, now=now)
+    _keep(row, breaker.failed(_of(row), limits(), began_at=began_at, at=now, lately=lately))
+
+
 def _lately(remediator_id: int, *, now: datetime) -> Lately:
-    """How the calls that began lately ended; the one being told is among them."""
+    """How the calls that began lately ended; the one being told is among them. What was fetched and is not reported yet
+    has not ended."""
     rows = Attempt.objects.filter(intent_at__gt=now - limits().within, action__action_type__remediator_id=remediator_id)
+    rows = rows.exclude(outcome="accepted", worker__startswith=pull.WORKER)
     ends = [
         troubled(kind=outcome, error_class=error, http_status=status, first_byte_sent=first_byte_at is not None)
         for outcome, error, status, first_byte_at in rows.exclude(outcome="").values_list(

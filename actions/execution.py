@@ -14,7 +14,7 @@ from django.db import Error, InterfaceError, OperationalError, connection
 from actions import circuits, gate, line, permission, retry, settling, storable, transitions
 from actions.claims import Dropped, Intent, NotClaimed, claim, drop, intend, read
 from actions.models import Action, Attempt, Remediator
-from actions.remediators import base, registry
+from actions.remediators import base, pull, registry
 from actions.states import State
 from vigil.kernel import context, failpoints, statements
 from vigil.kernel.database import DatabaseNow, tx
@@ -201,7 +201,8 @@ def _store(intent: Intent, outcome: base.Outcome, *, durable_keys: bool, fractio
     remediator_id = intent.claim.remediator_id
     seen = permission.look(remediator_id)
     began_at = intent.attempt.intent_at
-    circuits.tell(remediator_id, seen=seen.circuit, outcome=outcome, began_at=began_at, now=seen.now)
+    if not intent.claim.worker.startswith(pull.WORKER):  # of what was fetched only its report tells
+        circuits.tell(remediator_id, seen=seen.circuit, outcome=outcome, began_at=began_at, now=seen.now)
     settle = partial(_settle, intent=intent, outcome=outcome, durable_keys=durable_keys, fraction=fraction)
     # As a rule nothing has happened to it meanwhile, and then it need not be read again.
     if settle(intent.row, now=seen.now):

@@ -16,9 +16,9 @@ import structlog
 from django.db import Error
 from django.db.models import Q, QuerySet
 
-from actions import execution, line, retry, settling, storable, transitions
+from actions import circuits, execution, line, retry, settling, storable, transitions
 from actions.claims import Intent
-from actions.models import Action, Attempt, Remediator
+from actions.models import Action, Attempt, Circuit, Remediator
 from actions.remediators import base, pull, text
 from actions.reporting import SETTLED_BY_REPORT
 from actions.states import State
@@ -46,6 +46,11 @@ class _Meaning:
     error_class: str
     said: str
     goal: State
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the remediator itself does not know how it ended."""
+        return self.goal == State.UNKNOWN
 
 
 _MEANINGS: Mapping[Word, _Meaning] = {
@@ -209,14 +214,17 @@ def _uid(task_id: str) -> uuid.UUID:
 
 
 def _record(action_id: int, result: Result) -> Recorded:
+    meaning = _MEANINGS[result.status]
+    # Held before the action, as calls hold it first; it is left alone unless this is the first that is heard of it.
+    remediator_id = Action.objects.values_list("action_type__remediator_id", flat=True).get(pk=action_id)
+    circuit = circuits.hold_for_report(remediator_id, doubtful=meaning.doubtful)
     row = Action.objects.select_for_update(of=("self",)).select_related("action_type").get(pk=action_id)
     tries = Attempt.objects.filter(action_id=action_id, worker=_worker(result.remediator_id))
     attempt = tries.order_by("-number")[0]
-    meaning = _MEANINGS[result.status]
     if attempt.outcome not in ("", "accepted"):
         _refuse_contradiction(row, attempt, meaning)
     else:
-        _take(row, attempt, result, meaning)
+        _take(row, attempt, result, meaning, circuit)
     return Recorded(action_id=action_id, message=f"The remediator reports {meaning.said}.")
 
 
@@ -228,7 +236,7 @@ def _refuse_contradiction(row: Action, attempt: Attempt, meaning: _Meaning) -> N
         )
 
 
-def _take(row: Action, attempt: Attempt, result: Result, meaning: _Meaning) -> None:
+def _take(row: Action, attempt: Attempt, result: Result, meaning: _Meaning, circuit: Circuit | None) -> None:
     """Keep the first result of an attempt, and let it settle the action if that still waits for it."""
     present = row.attempt_no == attempt.number
     if present and row.state == State.EXECUTING:
@@ -236,6 +244,9 @@ def _take(row: Action, attempt: Attempt, result: Result, meaning: _Meaning) -> N
     now = database_now()
     said = text.sentence(result.error_message)
     settles = present and row.state in SETTLED_BY_REPORT
+    known = meaning.doubtful and not (settles and row.state == State.ACCEPTED)  # its silence counted already
+    if not known:
+        circuits.reported(circuit, doubtful=meaning.doubtful, began_at=attempt.intent_at, now=now)
     Attempt.objects.filter(pk=attempt.pk).update(
         outcome=meaning.outcome,
         error_class=meaning.error_class,
@@ -257,11 +268,10 @@ def _take(row: Action, attempt: Attempt, result: Result, meaning: _Meaning) -> N
 
 
 def _settle(row: Action, attempt: Attempt, meaning: _Meaning, said: str, *, actor: str, now: datetime) -> None:
-    doubtful = meaning.goal == State.UNKNOWN
-    if doubtful and row.state != State.ACCEPTED:
+    if meaning.doubtful and row.state != State.ACCEPTED:
         return  # it was in doubt before, and still is
     reason = f"the remediator reports {meaning.said}"
-    step = retry.Next(state=meaning.goal, reason=reason, wait=retry.AT_ONCE if doubtful else None)
+    step = retry.Next(state=meaning.goal, reason=reason, wait=retry.AT_ONCE if meaning.doubtful else None)
     transitions.move(
         action_id=row.pk,
         origin=State(row.state),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from actions import queries, retry, settling, storable, transitions
+from actions import circuits, queries, retry, settling, storable, transitions
 from actions.models import Action, Attempt, with_remediators
 from actions.queries import ActionView
 from actions.remediators import answers, base, signing, text
@@ -62,6 +62,8 @@ def settle(*, action_id: int, report: Report, actor: str) -> ActionView:
 
 
 def _settle(action_id: int, report: Report, actor: str) -> ActionView:
+    remediator_id = Action.objects.values_list("action_type__remediator_id", flat=True).get(pk=action_id)
+    circuit = circuits.hold_for_report(remediator_id, doubtful=False)  # before the action, as calls hold it first
     row = Action.objects.select_for_update(of=("self",)).select_related("action_type").get(pk=action_id)
     attempt = Attempt.objects.filter(action_id=row.pk, number=row.attempt_no).first()
     goal = _checked(row, attempt, report)
@@ -70,6 +72,7 @@ def _settle(action_id: int, report: Report, actor: str) -> ActionView:
     if attempt is None or row.state not in SETTLED_BY_REPORT:
         raise _not_now(row)
     now = database_now()
+    circuits.reported(circuit, doubtful=False, began_at=attempt.intent_at, now=now)
     said = text.sentence(report.message)
     ended = "is done" if goal == State.SUCCEEDED else "failed"
     step = retry.Next(state=goal, reason=f"the remediator reports that it {ended}")

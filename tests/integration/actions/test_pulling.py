@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.db.models import F
 from django.test import Client
 
 from actions import control, dispatch, execution, fsck, line, queries, reaper
 from actions.claims import Claimed, Intent, NotClaimed, claim, intend
 from actions.guards import GateAnswer
-from actions.models import Action, ActionType, Attempt, Remediator
+from actions.models import Action, ActionType, Attempt, Circuit, Remediator
 from tests.integration.actions import fakes, make
 from tests.integration.actions.test_races import at_once, errors
 from vigil.access import keys
@@ -340,6 +341,79 @@ def test_a_late_result_is_kept_and_moves_nothing(edge: Client) -> None:
     attempt = attempt_of(action.id)
     assert (attempt.late, attempt.outcome, make.state(action.id)) == (True, "succeeded", "retry_wait")
     assert report(edge, task)[0] == 200
+
+
+def many(count: int, *, first: int = 0, **order: Any) -> None:
+    """So many tasks, on a target each."""
+    for number in range(first, first + count):
+        make.ordered(key=f"policy:high-cpu:incident:{number}:step:0", target=f"web-{number:02}", **order)
+
+
+@pytest.fixture
+def troubled(edge: Client) -> Client:
+    """One that could not say of five tasks in a row how they ended."""
+    many(5)
+    for task in fetch(edge):
+        assert report(edge, task, "timeout")[0] == 200
+    return edge
+
+
+def test_five_results_that_nobody_knows_open_the_circuit(troubled: Client) -> None:
+    circuit = Circuit.objects.get()
+    assert (circuit.position, circuit.reason) == ("open", "5 failures in a row")
+    many(2, first=5)
+    assert fetch(troubled) == []
+    Circuit.objects.update(opened_at=F("opened_at") - timedelta(seconds=31))
+    [probe] = fetch(troubled)
+    assert Circuit.objects.get().position == "half_open"  # that it was fetched says nothing of how it ends
+    assert report(troubled, probe, "failed")[0] == 200
+    assert Circuit.objects.get().position == "closed"  # one that reports a failure works
+    assert len(fetch(troubled)) == 1
+
+
+def test_a_probe_of_which_nobody_knows_how_it_ended_keeps_the_circuit_open(troubled: Client) -> None:
+    many(1, first=5)
+    Circuit.objects.update(opened_at=F("opened_at") - timedelta(seconds=31))
+    [probe] = fetch(troubled)
+    assert report(troubled, probe, "timeout")[0] == 200
+    assert Circuit.objects.get().position == "open"
+
+
+def test_the_same_doubt_counts_once(edge: Client) -> None:
+    action = make.ordered()
+    [task] = fetch(edge)
+    given_up(action.id)
+    assert make.state(action.id) == "unknown"
+    assert Circuit.objects.get().failures == 1
+    for _ in range(2):
+        assert report(edge, task, "timeout")[0] == 200
+    assert Circuit.objects.get().failures == 1
+
+
+def test_five_tasks_that_are_never_reported_open_the_circuit_and_a_late_report_does_not_close_it(edge: Client) -> None:
+    many(5)
+    tasks = fetch(edge)
+    for action_id in Action.objects.values_list("pk", flat=True):
+        given_up(action_id)
+    assert Circuit.objects.get().position == "open"
+    assert report(edge, tasks[0])[0] == 200
+    assert Circuit.objects.get().position == "open"
+
+
+def test_a_remediator_that_always_reports_never_has_a_circuit(edge: Client) -> None:
+    many(6)
+    for task in fetch(edge):
+        assert report(edge, task, "failed")[0] == 200
+    assert not Circuit.objects.exists()
+
+
+def test_results_count_for_the_circuit_of_the_policy(edge: Client) -> None:
+    many(5)
+    for task in fetch(edge):
+        assert report(edge, task, "partial")[0] == 200
+    held = make.answer(key="policy:high-cpu:incident:9:step:0", target="web-09")
+    assert isinstance(held, dispatch.Held)
+    assert (held.guard, held.numbers["failures"]) == ("circuit", 5)
 
 
 def test_one_whose_handing_over_died_was_never_sent(edge: Client) -> None:

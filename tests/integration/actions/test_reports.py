@@ -10,7 +10,7 @@ from django.test import Client
 
 from actions import dispatch, queries
 from actions.claims import Intent, intend
-from actions.models import Action, ActionType, Remediator
+from actions.models import Action, ActionType, Circuit, Remediator
 from actions.remediators import signing
 from tests.integration.actions import fakes, make
 from vigil.kernel import clock
@@ -72,6 +72,28 @@ def test_a_report_settles_a_doubt(client: Client, state: str) -> None:
     action = accepted()
     Action.objects.filter(pk=action.id).update(state=state)
     assert send(client, action.id, report(action, status="failed"))[1]["state"] == "failed"
+
+
+def test_a_report_counts_for_the_circuit_of_its_remediator_as_an_answer_does(
+    client: Client, signing_remote: fakes.Fake
+) -> None:
+    signing_remote.outcomes = [fakes.ACCEPTED, fakes.REFUSED]
+    first, second = (make.ordered(target=name, key=f"policy:x:incident:7:step:{name}") for name in ("a", "b"))
+    for action in (first, second):
+        make.run(action.id)
+    assert Circuit.objects.get().failures == 1
+    for _ in range(2):
+        assert send(client, first.id, report(first, status="failed"))[0] == 200
+    assert Circuit.objects.get().failures == 0  # one that reports a failure works
+
+
+def test_failures_that_are_reported_count_for_the_circuit_of_the_policy(client: Client) -> None:
+    for number in range(5):
+        action = accepted(target=f"web-{number:02}", key=f"policy:high-cpu:incident:{number}:step:0")
+        assert send(client, action.id, report(action, status="failed"))[0] == 200
+    held = make.answer(key="policy:high-cpu:incident:9:step:0", target="web-09")
+    assert isinstance(held, dispatch.Held)
+    assert (held.guard, held.numbers["failures"]) == ("circuit", 5)
 
 
 def test_a_report_while_the_call_is_being_sent_comes_too_early(client: Client) -> None:
