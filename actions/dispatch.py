@@ -306,6 +306,31 @@ def withdraw_waiting(*, incident_id: int, reason: str, at: datetime) -> int:
     return sum(_stop(row, because, now=now) == "cancelled" for row in rows.select_for_update())
 
 
+def withdraw_unless_asked(*, policy_name: str, asks: Asks | None, reason: str, at: datetime) -> int:
+    """Cancel what waits for another word than it would if the policy ordered it now, inside the caller's transaction.
+
+    `asks` is what the policy asks for by now; None: it orders nothing any more. What people ordered goes on waiting.
+    """
+    because = transitions.why(actor="vigil", reason=reason, judged_at=at.isoformat())
+    now = database_now()
+    rows = Action.objects.filter(policy_name=policy_name, by_hand=False, state=State.AWAITING_APPROVAL).order_by("id")
+    locked = rows.select_for_update(of=("self",)).select_related("action_type")
+    stale = [row for row in locked if asks is None or not _still_waits_for(row, asks)]
+    return sum(_stop(row, because, now=now) == "cancelled" for row in stale)
+
+
+def _still_waits_for(row: Action, asks: Asks) -> bool:
+    wanted = consent.need(
+        kind=row.action_type_id,
+        risk=row.action_type.risk,
+        target=row.target,
+        by_hand=False,
+        protected_by=_protecting(row.target),
+        asks=asks,
+    )
+    return (wanted.asks, wanted.people) == (row.asks, row.people)
+
+
 def ask_guards_again(row: Action, limits: Limits | None, fleet: Fleet | None) -> guards.Answer:
     """What the guards say to an action that waited, inside the caller's transaction; the locks are those of an order.
 

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from actions import dispatch, queries
-from policies import book, demotion, documents, fitness, flaps, incidents
+from policies import book, demotion, documents, fitness, flaps, incidents, proposals
 from policies.documents import Document, Draft, Step, UnableToReadPolicy
 from policies.engine import rendering
 from policies.models import Policy, PolicyVersion, Resolution
@@ -275,8 +275,11 @@ def _add_version(policy: Policy, document: Document, *, actor: str, at: datetime
     version.save(force_insert=True)
     before = "" if policy.current is None else str(policy.current.document["mode"])
     mode = demotion.carry_over(policy, before=before, after=document.mode, actor=actor, at=at)
+    changed = mode != policy.mode
     policy.current, policy.mode, policy.updated_at = version, mode, at
     policy.save(update_fields=["current", "mode", "updated_at"])
+    if changed:
+        proposals.mode_changed(policy, at=at)
 
 
 def _locked(policy_id: int) -> Policy:

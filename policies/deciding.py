@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from actions import consent, control, dispatch, foresight
-from actions.consent import Asks
 from actions.control import ControlState
 from actions.foresight import Wish
 from actions.guards import Fleet
 from actions.queries import ActionView
-from policies import filling, incidents, ladder, oscillation, quality
+from policies import filling, incidents, ladder, oscillation, proposals, quality
 from policies.book import Rule
 from policies.engine import flapping, lifecycle, muting, planning, rendering
 from policies.engine.muting import Mute, Subject
@@ -232,8 +231,8 @@ def _take(
             fleet=fleet,
             settle=rule.document.proof(plan.step).settle,
             verified=not plan.undoing,
-            asks=asks_of(rule.mode),
-            asked_by=_ASKED_BY.get(rule.mode, "").format(rule.name),
+            asks=proposals.asks_of(rule.mode),
+            asked_by=proposals.asked_by(rule.mode, policy_name=rule.name),
         )
     except rendering.UnableToRender as error:
         return Decided(answer=Answer.REFUSE, guard=filling.GUARD, reason=str(error))
@@ -279,18 +278,6 @@ def _ordering(action: ActionView, because: str) -> str:
         f"Proposed {action.kind} on {action.target}, which waits for {consent.describe(action.asks)} until {until}:"
         f" {because}"
     )
-
-
-def asks_of(mode: str) -> Asks:
-    """Whose word a policy in this mode waits for."""
-    return _ASKS.get(mode, Asks.NOBODY)
-
-
-_ASKS: Mapping[str, Asks] = {Mode.SUGGEST: Asks.OPERATOR, Mode.APPROVE: Asks.APPROVER}
-_ASKED_BY: Mapping[str, str] = {
-    Mode.SUGGEST: "policy {} only suggests",
-    Mode.APPROVE: "policy {} asks for approval",
-}
 
 
 def _objection(judgement: Judgement, action: str, switch: ControlState, at: datetime) -> Decided | None:

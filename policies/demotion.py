@@ -9,7 +9,7 @@ from django.conf import settings
 
 from actions import queries
 from actions.queries import ActionView
-from policies import book, documents, incidents
+from policies import book, documents, incidents, proposals
 from policies.engine import demoting
 from policies.engine.demoting import Case, Judged, Limits
 from policies.models import Demotion, Mode, Policy, PolicyVersion, Resolution
@@ -180,6 +180,7 @@ def _demote(policy_id: int, at: datetime) -> Demotion | None:
     )
     policy.mode, policy.updated_at = after, at
     policy.save(update_fields=["mode", "demotion", "updated_at"])
+    proposals.mode_changed(policy, at=at)
     _record("demoted", policy, actor=incidents.VIGIL, reason=reason, numbers=numbers, at=at)
     book.bump()
     return policy.demotion
@@ -196,6 +197,7 @@ def _promote(policy_id: int, *, actor: str, note: str, at: datetime) -> Demotion
     end(policy, resolution=Resolution.BY_HAND, actor=actor, reason=reason, at=at)
     policy.mode, policy.updated_at = after, at
     policy.save(update_fields=["mode", "updated_at"])
+    proposals.mode_changed(policy, at=at)
     _record("promoted", policy, actor=actor, reason=reason, numbers=numbers, at=at)
     telemetry.policy_demotions_total.labels(change="promoted").inc()
     book.bump()

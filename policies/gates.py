@@ -10,7 +10,7 @@ from datetime import datetime
 from actions import dispatch, foresight, guards
 from actions.foresight import Wish
 from actions.queries import ActionView
-from policies import deciding, filling, ladder, oscillation, quality
+from policies import deciding, filling, ladder, oscillation, proposals, quality
 from policies.engine import flapping, lifecycle, planning, rendering
 from policies.engine.lifecycle import Status
 from policies.fleets import Fleets
@@ -145,7 +145,7 @@ def _guards(judgement: Judgement, kind: str, at: datetime) -> Iterator[Gate]:
     need = dispatch.needs(
         kind=kind,
         target=judgement.target,
-        asks=deciding.asks_of(rule.mode),
+        asks=proposals.asks_of(rule.mode),
         asked_by=f"policy {rule.name} asks first",
     )
     if need.waits:

@@ -13,7 +13,7 @@ from actions import consent, dispatch, queries
 from actions.consent import Asks
 from actions.guards import GateAnswer
 from actions.queries import ActionView
-from policies import book, deciding, demotion, flaps, incidents, judging, oscillation, quality, verification
+from policies import book, deciding, demotion, flaps, incidents, judging, oscillation, proposals, quality, verification
 from policies.deciding import Decided, Group
 from policies.engine import flapping
 from policies.engine.lifecycle import Transition
@@ -165,7 +165,7 @@ def _unasked(incident: Incident | None, action: ActionView) -> str:
     """A policy that was demoted since wants a word that nobody was asked for."""
     if incident is None or action.by_hand:
         return ""
-    asks = deciding.asks_of(incident.policy.mode)
+    asks = proposals.asks_of(incident.policy.mode)
     if asks.strength <= Asks(action.asks).strength:
         return ""
     return (

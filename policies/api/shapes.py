@@ -7,7 +7,7 @@ from django.conf import settings
 
 from actions import dispatch
 from actions.queries import ActionView
-from policies import authoring, deciding, story
+from policies import authoring, proposals, story
 from policies.engine.muting import Mute
 from policies.engine.rendering import UnableToRender
 from policies.flaps import Mark
@@ -136,7 +136,7 @@ def dry_run(found: Outlook) -> Json:
 
 def _waits_for(found: Outlook) -> str:
     """Whose word it would wait for: an operator's, an approver's, or "" for nobody's."""
-    asks = deciding.asks_of(found.rule.mode)
+    asks = proposals.asks_of(found.rule.mode)
     return dispatch.needs(kind=found.rule.action, target=found.target, asks=asks, asked_by="").asks.value
 
 

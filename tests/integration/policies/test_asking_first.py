@@ -1,5 +1,6 @@
 """What each mode makes of the same reading, and what becomes of a proposal."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -10,10 +11,11 @@ from actions.approvals import NotYourWord, UnableToApprove
 from actions.consent import Voice
 from actions.models import Action, ActionType
 from policies import authoring, transfer
-from policies.models import Decision
+from policies.models import Decision, Policy
 from policies.remedies import still_wanted
 from tests.integration.actions import make
 from tests.integration.policies import cast, remediator
+from vigil.audit import entries
 from vigil.kernel import clock
 
 pytestmark = pytest.mark.django_db
@@ -103,9 +105,78 @@ def test_a_no_counts_as_tried() -> None:
 
 def test_a_policy_that_only_observes_by_now_lets_nothing_be_approved() -> None:
     action = _proposed()
-    authoring.update(name="high-cpu-alert", change={"mode": "observe"}, actor="user:ana", at=clock.now())
+    Policy.objects.update(mode="observe")  # by somebody who was faster than the proposal
     with pytest.raises(UnableToApprove, match="only observes now"):
         approvals.approve(action_id=action.id, voice=BO, reason="", at=clock.now())
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said", "then"),
+    [
+        ("suggest", "observe", "only observes now", None),
+        ("approve", "observe", "only observes now", None),
+        ("suggest", "approve", "waits for an approver now", ("awaiting_approval", "approver")),
+        ("approve", "suggest", "waits for somebody's click now", ("awaiting_approval", "operator")),
+        ("suggest", "auto", "acts by itself now", ("ready", "")),
+        ("approve", "auto", "acts by itself now", ("ready", "")),
+    ],
+)
+def test_what_waits_for_another_word_than_the_policy_asks_for_is_withdrawn_and_decided_anew(
+    before: str, now: str, said: str, then: tuple[str, str] | None
+) -> None:
+    action = _proposed(before)
+    _edited(BO, mode=now)
+    assert make.story(action.id) == ["awaiting_approval", "cancelled"]
+    end = entries.of(f"action:{action.id}").last()
+    assert end is not None
+    assert (end.actor, said in end.reason) == ("vigil", True)
+    assert Action.objects.count() == 1  # nothing starts by an edit: fresh data and the guards decide
+    decided = cast.only(cast.post(96, at=clock.now())).decided
+    assert decided is not None
+    if then is None:
+        assert decided.reason == "Would have ordered scale-up on web-01, but the policy only observes."
+        return
+    assert decided.action is not None
+    assert (decided.action.state, decided.action.asks, decided.action.dedup_key) == (*then, action.dedup_key)
+
+
+def test_what_heals_before_it_is_decided_anew_is_not_done() -> None:
+    action = _proposed("approve", keep_open_for="1h")
+    _edited(BO, mode="auto")
+    cast.post(20, at=clock.now())
+    assert [(row.pk, row.state) for row in Action.objects.all()] == [(action.id, "cancelled")]
+
+
+def test_what_the_mode_has_no_part_in_goes_on_waiting() -> None:
+    ActionType.objects.filter(name="scale-up").update(risk="critical")
+    action = _proposed("approve")
+    assert _yes(action.id, BO) == "awaiting_approval"
+    for mode in ("suggest", "auto"):
+        _edited(ANA, mode=mode)
+        assert make.state(action.id) == "awaiting_approval"
+    assert _yes(action.id, CY) == "ready"
+
+
+def test_a_retry_by_a_person_goes_on_waiting_whatever_the_mode_is() -> None:
+    action = _proposed("approve")
+    approvals.reject(action_id=action.id, voice=CY, reason="", at=clock.now())
+    again = dispatch.retry(action_id=action.id, actor="user:bo", reason="", at=clock.now())
+    assert isinstance(again, dispatch.Ordered)
+    _edited(ANA, mode="observe")
+    assert make.state(again.action.id) == "awaiting_approval"
+
+
+def test_an_edit_of_something_else_leaves_what_waits_alone() -> None:
+    action = _proposed("approve")
+    _edited(BO, severity="critical")
+    assert make.state(action.id) == "awaiting_approval"
+
+
+@pytest.mark.parametrize("verb", [authoring.disable, authoring.delete])
+def test_a_policy_that_is_no_longer_in_force_takes_its_proposals_along(verb: Callable[..., object]) -> None:
+    action = _proposed("approve")
+    verb(name="high-cpu-alert", actor="user:bo", at=clock.now())
+    assert make.story(action.id) == ["awaiting_approval", "cancelled"]
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,20 @@ def test_a_person_promotes_it_and_the_incident_is_over(at: datetime) -> None:
     assert Demotion.objects.get().ended_by == "user:ana"
 
 
+def test_what_waits_goes_with_the_mode_when_the_policy_is_demoted_and_when_it_is_promoted(at: datetime) -> None:
+    cast.policy(auto_remediate=False, mode="approve", **FREE)
+    cast.post(92, at=at, host="web-w")
+    [waiting] = queries.for_incident(cast.incident().pk)
+    _fail(at, 3)
+    assert _policy().mode == "suggest"
+    assert queries.get(waiting.id).state == "cancelled"
+    cast.post(93, at=at + 3 * SECOND, host="web-w")
+    [_, again] = queries.for_incident(Incident.objects.get(target="web-w").pk)
+    assert (again.state, again.asks) == ("awaiting_approval", "operator")
+    demotion.promote(_policy(), actor="user:ana", note="Repaired.", at=at + 9 * SECOND)
+    assert queries.get(again.id).state == "cancelled"
+
+
 def test_only_what_happened_after_the_promotion_counts_again(at: datetime) -> None:
     cast.policy(**FREE)
     _fail(at, 3)
