@@ -1,11 +1,12 @@
 """Which policies in force can fight over a target. It is said when one is saved, and refuses nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from actions import queries
 from policies import book
 from policies.book import Rule
+from policies.documents import Draft
 from policies.engine import conflicts
 from policies.engine.conflicts import Deed, Side
 from vigil.kernel import clock
@@ -42,6 +43,18 @@ def of(name: str) -> list[Clash]:
     rules = book.current(clock.now()).rules.values()
     mine = next((rule for rule in rules if rule.name == name), None)
     return [] if mine is None else _between(mine, rules, known())
+
+
+def foreseen(drafts: Collection[Draft]) -> dict[str, list[Clash]]:
+    """By name: what each of these policies could fight with once all of them are saved, beside those in force."""
+    standing = {rule.name: rule for rule in book.current(clock.now()).rules.values()}
+    for draft in drafts:
+        standing.pop(draft.name, None)
+        if draft.enabled:
+            standing[draft.name] = book.provisional(draft.document, name=draft.name)
+    kinds = known()
+    rules = [standing[draft.name] for draft in drafts if draft.name in standing]
+    return {rule.name: _between(rule, standing.values(), kinds) for rule in rules}
 
 
 def among(rules: Iterable[Rule], kinds: Kinds) -> list[Clash]:

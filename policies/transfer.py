@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import yaml
 
-from policies import authoring, documents
+from policies import authoring, conflicts, documents
 from policies.authoring import Saved
+from policies.conflicts import Clash
 from policies.documents import Draft, UnableToReadPolicy
 from policies.engine import modes
 from policies.models import Policy
@@ -33,11 +34,17 @@ class Imported:
 
     name: str
     change: Change
+    clashes: tuple[Clash, ...] = ()
+    """What it could fight with, where that is foreseen."""
 
 
 def plan(*, content: bytes) -> list[Imported]:
-    """What importing the file would do; nothing is written."""
-    return [Imported(name=draft.name, change=_change(draft)) for draft in _drafts(content)]
+    """What importing the file would do, and what its policies could fight with then; nothing is written."""
+    drafts = _drafts(content)
+    clashes = conflicts.foreseen(drafts)
+    return [
+        Imported(name=draft.name, change=_change(draft), clashes=tuple(clashes.get(draft.name, ()))) for draft in drafts
+    ]
 
 
 def load(*, content: bytes, actor: str, at: datetime, note: str = "") -> list[Imported]:

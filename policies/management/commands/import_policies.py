@@ -33,8 +33,8 @@ class Command(BaseCommand):
             raise CommandError("\n".join(lines)) from error
         for one in done:
             self.stdout.write(f"{one.change:9}  {one.name}")
-        for one in () if dry_run else done:
-            for warning in conflicts.of(one.name):
+        for one in done:
+            for warning in one.clashes if dry_run else conflicts.of(one.name):
                 self.stdout.write(f"warning    {one.name}: {warning.message}")
         self.stdout.write(f"{len(done)} policies{' (dry run: nothing was written)' if dry_run else ''}.")
 

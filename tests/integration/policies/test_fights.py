@@ -2,10 +2,13 @@
 
 import json
 from datetime import datetime, timedelta
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.core.management import call_command
 from django.test import Client
 
 from actions import queries
@@ -111,6 +114,36 @@ def test_an_import_is_told_of_too(db: None) -> None:
     content = transfer.written_out([cast.HIGH_CPU | LOW | {"condition": "cpu_usage < 95"}]).encode()
     transfer.load(content=content, actor="user:ana", at=clock.now())
     assert [one.other for one in conflicts.of("low-cpu")] == ["high-cpu-alert"]
+
+
+def _imported(content: str, tmp_path: Path, *options: str) -> list[str]:
+    """The warnings of an import."""
+    file, said = tmp_path / "policies.yaml", StringIO()
+    file.write_text(content)
+    call_command("import_policies", str(file), *options, stdout=said)
+    return [line for line in said.getvalue().splitlines() if line.startswith("warning")]
+
+
+@pytest.mark.parametrize(
+    ("written", "warnings"),
+    [
+        ([LOW], 1),
+        ([LOW | {"enabled": False}], 0),
+        ([LOW | {"target": "db-*"}], 0),
+        ([LOW, LOW | {"name": "lower-cpu", "action": "restart", "params": {}, "condition": "disk > 9"}], 1),
+        ([LOW, {"enabled": False}], 0),  # the one that it would fight goes out of force in the same file
+        ([{"condition": "cpu_usage > 80"}], 0),  # nobody fights with an earlier version of oneself
+        ([LOW, {"condition": "cpu_usage > 99"}], 2),
+    ],
+)
+def test_a_dry_run_warns_of_what_an_import_would_warn_of(
+    written: list[dict[str, object]], warnings: int, tmp_path: Path
+) -> None:
+    cast.policy()
+    content = transfer.written_out([cast.HIGH_CPU | one for one in written])
+    foreseen = _imported(content, tmp_path, "--dry-run")
+    assert len(foreseen) == warnings
+    assert _imported(content, tmp_path) == foreseen
 
 
 def test_two_that_took_turns_are_held_on_that_target_with_the_numbers(at: datetime) -> None:
