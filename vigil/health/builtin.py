@@ -1,6 +1,6 @@
 """Checks of what every part stands on."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import redis
 from django.conf import settings
@@ -10,7 +10,7 @@ from django.db.migrations.executor import MigrationExecutor
 from vigil.health import checks
 from vigil.health.checks import Report
 from vigil.kernel import clock
-from vigil.periodic import beats
+from vigil.periodic import beats, punctuality
 
 ALIVE_WITHIN = timedelta(seconds=60)
 
@@ -70,6 +70,30 @@ def dispatcher() -> Report:
     return _alive("dispatcher", what="dispatcher", hint="Start one: manage.py dispatcher.")
 
 
+def beat(*, at: datetime | None = None) -> Report:
+    """celery beat keeps the schedule."""
+    told = punctuality.look(at=at or clock.now())
+    jobs = " and ".join(told.jobs)
+    if told.off:
+        hint = "Enable them if that was not meant."
+        return Report(state="degraded", detail=f"switched off in the console: {', '.join(told.off)}", hint=hint)
+    if told.state == "unscheduled":
+        return Report(
+            state="failed", detail="the schedule is empty", hint="Run manage.py seed (manage.py up does it at start)."
+        )
+    if told.state == "nobody":
+        return Report(
+            state="degraded", detail=f"nobody ran {jobs} lately", hint="Start celery beat, a worker and a dispatcher."
+        )
+    if told.state == "overdue":
+        return Report(
+            state="degraded",
+            detail=f"it missed its turns; the dispatcher runs {jobs} meanwhile",
+            hint="Start it: celery -A vigil beat, and a worker for the queue vigil.chores.",
+        )
+    return Report(state="ok", detail=f"{jobs} ran on time")
+
+
 def _alive(role: str, *, what: str, hint: str) -> Report:
     found = beats.alive(role, at=clock.now(), within=ALIVE_WITHIN)
     if not found:
@@ -103,3 +127,4 @@ def register() -> None:
     checks.register("workers", workers, readiness=False)
     checks.register("chores", chores, readiness=False)
     checks.register("dispatcher", dispatcher, readiness=False)
+    checks.register("beat", beat, readiness=False)

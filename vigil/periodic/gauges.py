@@ -1,4 +1,4 @@
-"""Which long-running processes are alive, for /metrics."""
+"""Which long-running processes are alive, and whether beat keeps time, for /metrics."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from vigil.kernel import clock
-from vigil.periodic import beats
+from vigil.periodic import beats, punctuality
 from vigil.telemetry import collectors
 
 WORKERS = ("worker", "chores")
@@ -17,6 +17,7 @@ ALIVE_WITHIN = timedelta(seconds=60)
 def register() -> None:
     """Have /metrics tell it."""
     collectors.register("workers", read)
+    collectors.register("beat", read_beat)
 
 
 def read() -> Iterable[Metric]:
@@ -32,3 +33,9 @@ def read() -> Iterable[Metric]:
     for role in WORKERS:
         consuming.add_metric([role], len(beats.consuming(role, at=at, within=ALIVE_WITHIN)))
     yield consuming
+
+
+def read_beat() -> Iterable[Metric]:
+    """`vigil_beat_stale`: whether beat owes a slot. Nothing is owed where nothing is scheduled."""
+    stale = punctuality.look(at=clock.now()).stale
+    yield GaugeMetricFamily("vigil_beat_stale", "1 when celery beat missed its last turns.", value=float(stale))

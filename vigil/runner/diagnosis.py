@@ -14,13 +14,11 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.core import checks as django_checks
 from django.db import DatabaseError
-from django_celery_beat.models import PeriodicTask
 
 from metrics import partitions, resolutions
-from vigil import environment, schedule
+from vigil import environment
 from vigil.health import checks
 from vigil.kernel import database
-from vigil.periodic.models import PeriodicRun, WorkerBeat
 from vigil.runner import spelling
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -57,7 +55,6 @@ def examine(*, at: datetime) -> list[Finding]:
     )
     of_the_database: tuple[tuple[str, Callable[[], Finding]], ...] = (
         ("clock", lambda: clocks(at=at)),
-        ("beat", lambda: beat(at=at)),
         ("partitions", lambda: tables_in_parts(at=at)),
     )
     found = [_look(name, look) for name, look in looks]
@@ -166,26 +163,6 @@ def clocks(*, at: datetime) -> Finding:
     if apart > CLOCKS_MUST_NOT_DIFFER:
         return _fail("clock", detail, hint)
     return _warn("clock", detail, hint) if apart > CLOCKS_MAY_DIFFER else _ok("clock", detail)
-
-
-def beat(*, at: datetime) -> Finding:
-    """celery beat keeps the schedule: told by who ran the last slots of the quickest job."""
-    tasks = PeriodicTask.objects.filter(name__in=[job.name for job in schedule.jobs()])
-    if not tasks:
-        return _fail("beat", "the schedule is empty", "Run manage.py seed (manage.py up does it at start).")
-    off = sorted(task.name for task in tasks if not task.enabled)
-    if off:
-        return _warn("beat", f"switched off in the console: {', '.join(off)}", "Enable them if that was not meant.")
-    quickest = min(schedule.jobs(), key=lambda job: job.interval)
-    since = at - (4 * quickest.interval + timedelta(seconds=10))
-    holders = set(PeriodicRun.objects.filter(job=quickest.name, started_at__gt=since).values_list("holder", flat=True))
-    if not holders:
-        return _warn("beat", f"nobody ran {quickest.name} lately", "Start celery beat and a dispatcher.")
-    dispatchers = WorkerBeat.objects.filter(role="dispatcher").values_list("hostname", "pid")
-    if holders <= {f"{host}:{pid}" for host, pid in dispatchers}:
-        hint = "Start it: celery -A vigil beat, and a worker for the queue vigil.chores."
-        return _warn("beat", f"it missed its turns; the dispatcher runs {quickest.name} meanwhile", hint)
-    return _ok("beat", f"{quickest.name} ran on time")
 
 
 def tables_in_parts(*, at: datetime) -> Finding:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client.samples import Sample
 
+from vigil import schedule
 from vigil.health import builtin
 from vigil.kernel import clock
 from vigil.periodic import beats, gauges, runs
@@ -88,3 +89,13 @@ def _of(sample: Sample) -> bool:
 def test_other_machines_are_seen() -> None:
     beats.beat(name="worker@b", role="worker", at=AT, hostname="b", pid=1)
     assert beats.other_hosts(hostname="a", at=AT, within=timedelta(minutes=1)) == ["b"]
+
+
+@pytest.mark.parametrize(("holder", "stale"), [("web:8", 0), ("web:7", 1)])
+def test_a_gauge_tells_that_beat_missed_its_turns(holder: str, stale: int) -> None:
+    schedule.ensure()
+    now = clock.now()
+    beats.beat(name="dispatcher@web:7", role="dispatcher", at=now, hostname="web", pid=7)
+    runs.once(job="policies.sweep", interval=timedelta(seconds=15), at=now, run=lambda: None, holder=holder)
+    [told] = gauges.read_beat()
+    assert [(sample.name, sample.value) for sample in told.samples] == [("vigil_beat_stale", stale)]

@@ -15,9 +15,9 @@ from pytest_django.fixtures import Settings
 
 from metrics import tasks as metrics_tasks
 from vigil import schedule
-from vigil.health import checks
+from vigil.health import builtin, checks
 from vigil.kernel import clock
-from vigil.periodic import beats, runs
+from vigil.periodic import beats, punctuality, runs
 from vigil.runner import diagnosis
 from vigil.runner.diagnosis import Finding
 
@@ -171,32 +171,56 @@ def test_clocks_that_differ_are_told(apart: int, verdict: str) -> None:
 
 
 def test_an_empty_schedule_fails() -> None:
-    assert diagnosis.beat(at=AT).verdict == "fail"
+    assert builtin.beat(at=AT).state == "failed"
+    assert not punctuality.look(at=AT).stale
 
 
 def test_a_job_somebody_switched_off_is_told() -> None:
     schedule.ensure()
-    PeriodicTask.objects.filter(name="policies.sweep").update(enabled=False)
-    assert "policies.sweep" in diagnosis.beat(at=AT).detail
+    sweep_by("web:8", at=AT)
+    PeriodicTask.objects.filter(name="metrics.prune").update(enabled=False)
+    assert "metrics.prune" in builtin.beat(at=AT).detail
+    assert not punctuality.look(at=AT).stale
 
 
-def test_a_beat_whose_turns_the_dispatcher_takes_is_a_warning() -> None:
+def test_of_jobs_that_are_switched_off_beat_owes_nothing() -> None:
+    schedule.ensure()
+    PeriodicTask.objects.update(enabled=False)
+    assert builtin.beat(at=AT).state == "degraded"
+    assert not punctuality.look(at=AT).stale
+
+
+def test_a_beat_whose_turns_the_dispatcher_takes_is_stale() -> None:
     schedule.ensure()
     beats.beat(name="dispatcher@web:7", role="dispatcher", at=AT, hostname="web", pid=7)
     sweep_by("web:7", at=AT)
-    assert "the dispatcher runs" in diagnosis.beat(at=AT).detail
+    told = builtin.beat(at=AT)
+    assert (told.state, punctuality.look(at=AT).stale) == ("degraded", True)
+    assert "the dispatcher runs metrics.roll_up and policies.sweep" in told.detail
 
 
 def test_a_beat_that_keeps_time_is_ok() -> None:
     schedule.ensure()
     sweep_by("web:8", at=AT)
-    assert diagnosis.beat(at=AT).verdict == "ok"
+    assert (builtin.beat(at=AT).state, punctuality.look(at=AT).stale) == ("ok", False)
+
+
+def test_a_beat_is_stale_once_it_missed_three_turns() -> None:
+    schedule.ensure()
+    beats.beat(name="dispatcher@web:7", role="dispatcher", at=AT, hostname="web", pid=7)
+    sweep_by("web:8", at=AT)
+    for seconds in (15, 30):
+        sweep_by("web:7", at=AT + timedelta(seconds=seconds))
+    assert not punctuality.look(at=AT + timedelta(seconds=44)).stale
+    assert punctuality.look(at=AT + timedelta(seconds=46)).stale
 
 
 def test_nobody_sweeping_is_a_warning() -> None:
     schedule.ensure()
     sweep_by("web:8", at=AT - timedelta(hours=1))
-    assert diagnosis.beat(at=AT).verdict == "warn"
+    told = builtin.beat(at=AT)
+    assert (told.state, told.detail) == ("degraded", "nobody ran metrics.roll_up and policies.sweep lately")
+    assert punctuality.look(at=AT).stale
 
 
 @pytest.mark.parametrize(
