@@ -4,11 +4,12 @@ from collections.abc import Iterable
 
 from django.conf import settings
 from django.db.models import Count, Max, Q
+from django.db.models.functions import Now
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from policies import sweep
 from policies.engine.muting import Kind
-from policies.models import CommonCause, Decision, FlapHistory, Incident, IncidentStatus, Policy, Severity
+from policies.models import CommonCause, Decision, FlapHistory, Freeze, Incident, IncidentStatus, Policy, Severity
 from vigil.health import checks
 from vigil.health.checks import Report
 from vigil.kernel import clock
@@ -82,6 +83,12 @@ def gauges() -> Iterable[Metric]:
         "vigil_common_causes",
         "Groups of targets held because many went bad at once.",
         value=CommonCause.objects.filter(ended_at=None).count(),
+    )
+    frozen = Freeze.objects.filter(lifted_at=None, until__gt=Now()).order_by()
+    yield GaugeMetricFamily(
+        "vigil_targets_frozen",
+        "Targets where policies that undid each other act no more.",
+        value=frozen.values("target").distinct().count(),
     )
     totals = Policy.objects.aggregate(
         in_force=Count("id", filter=Q(enabled=True)),

@@ -28,7 +28,7 @@ RULES: list[dict[str, Any]] = yaml.safe_load(ALERTS.read_text())["groups"][0]["r
 
 def _expressions() -> dict[str, str]:
     panels = json.loads(DASHBOARD.read_text())["panels"]
-    found = {f"{panel['title']} {t['refId']}": t["expr"] for panel in panels for t in panel["targets"]}
+    found = {f"{panel['title']} {t['refId']}": t["expr"] for panel in panels for t in panel.get("targets", ())}
     return found | {rule["alert"]: rule["expr"] for rule in RULES}
 
 
@@ -133,3 +133,36 @@ def test_rules_and_configuration_are_well_formed() -> None:
     assert _promtool("check", "rules", str(ALERTS)).returncode == 0
     told = _promtool("check", "config", "--syntax-only", str(ROOT / "deploy/prometheus/prometheus.yml"))
     assert told.returncode == 0, told.stderr
+
+
+@pytest.mark.parametrize(
+    ("alert", "series", "quiet_until", "fires_at"),
+    [
+        ("VigilBeatIsStale", "vigil_beat_stale", "15s", "30s"),
+        ("VigilGuardsHold", 'vigil_guards_holding{guard="quarantine"}', "1m", "1m15s"),
+        ("VigilStormBrakeHolds", 'vigil_guards_holding{guard="storm"}', "1m", "1m15s"),
+        ("VigilCircuitStaysOpen", 'vigil_guards_holding{guard="circuit"}', "10m", "10m15s"),
+        ("VigilTargetsAreFrozen", "vigil_targets_frozen", "1m", "1m15s"),
+        ("VigilIsPaused", 'vigil_control_mode{mode="paused"}', "15m", "15m15s"),
+    ],
+)
+def test_what_is_held_is_told_after_a_while(
+    tmp_path: Path, alert: str, series: str, quiet_until: str, fires_at: str
+) -> None:
+    firing = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})'
+    looks = [(quiet_until, []), (fires_at, [{"labels": "{}", "value": 1}]), ("30m", [])]
+    script = {
+        "rule_files": [str(ALERTS)],
+        "evaluation_interval": "15s",  # as deploy/prometheus/prometheus.yml has it
+        "tests": [
+            {
+                "interval": "15s",
+                "input_series": [{"series": series, "values": "0 1x80 0x60"}],
+                "promql_expr_test": [{"expr": firing, "eval_time": at, "exp_samples": seen} for at, seen in looks],
+            }
+        ],
+    }
+    file = tmp_path / "held.yml"
+    file.write_text(yaml.safe_dump(script))
+    told = _promtool("test", "rules", str(file))
+    assert told.returncode == 0, told.stdout + told.stderr

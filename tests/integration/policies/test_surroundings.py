@@ -5,13 +5,15 @@ from datetime import datetime, timedelta
 import pytest
 
 from policies import authoring, book, checks, documents, fitness, preview, runner, sweep, tasks, vitals
-from policies.models import Decision, Incident, PolicyHealth, PolicyVersion
+from policies.models import Decision, Freeze, Incident, PolicyHealth, PolicyVersion
 from policies.muting import silences
 from tests.integration.policies import cast
 from vigil.kernel import clock
+from vigil.kernel.database import database_now
 from vigil.periodic.models import PeriodicRun
 
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 pytestmark = pytest.mark.django_db
 
 
@@ -104,6 +106,17 @@ def test_gauges_count_what_is_muted_by_what(at: datetime) -> None:
     assert muted == {"silence": 1, "maintenance": 0, "inhibition": 0, "common_cause": 0}
     assert _values("vigil_incidents_open")["warning"] == 1
     assert _values("vigil_common_causes") == {"": 0}
+
+
+def test_gauges_count_the_targets_that_are_frozen(at: datetime) -> None:
+    assert _values("vigil_targets_frozen") == {"": 0}
+    now = database_now()
+    ends = [("web-01", now + HOUR), ("web-01", now + 2 * HOUR), ("web-02", now + HOUR), ("old", now - MINUTE)]
+    for number, (target, until) in enumerate(ends):
+        Freeze.objects.create(target=target, since=now - HOUR, until=until, newest_action_id=number)
+    assert _values("vigil_targets_frozen") == {"": 2}
+    Freeze.objects.filter(target="web-02").update(lifted_at=now)
+    assert _values("vigil_targets_frozen") == {"": 1}
 
 
 def test_gauges_tell_when_the_sweep_last_succeeded(at: datetime) -> None:
