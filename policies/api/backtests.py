@@ -9,7 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from policies import backtest
-from policies.api import answers, shapes
+from policies.api import shapes
+from policies.api.answers import backtests as answers
 from policies.backtest import Replayed, Report
 from policies.engine import sentences
 from policies.engine import targets as patterns

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from policies import rehearse
-from policies.api import answers
+from policies.api.answers import checks as answers
 from policies.api.written import TestFileBody
 from vigil.access import scopes
 from vigil.http import schema

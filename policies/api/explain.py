@@ -6,7 +6,8 @@ from rest_framework.response import Response
 
 from actions import queries
 from policies import explaining
-from policies.api import answers, explanations
+from policies.api import explanations
+from policies.api.answers import explain as answers
 from vigil.access import bounds, scopes
 from vigil.http import parameters, query, schema
 from vigil.http.views import ApiView

@@ -9,7 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from policies import oscillation
-from policies.api import answers, shapes
+from policies.api import shapes
+from policies.api.answers import freezes as answers
 from policies.models import Freeze
 from vigil.access import bounds, scopes
 from vigil.http import pagination, parameters, query, schema

@@ -10,7 +10,9 @@ from rest_framework.response import Response
 
 from actions import queries
 from policies import explaining, flaps, incidents, story
-from policies.api import answers, explanations, shapes
+from policies.api import explanations, shapes
+from policies.api.answers import explain as explained
+from policies.api.answers import incidents as answers
 from policies.models import Incident, IncidentStatus, Resolution, Severity
 from policies.muting import kept
 from vigil.access import bounds, scopes
@@ -122,7 +124,7 @@ class ExplainView(ApiView):
 
     @extend_schema(
         summary="The story of an incident in plain text, and why Vigil acts on it or does not",
-        responses=schema.answers({200: answers.IncidentExplanation}, 409),
+        responses=schema.answers({200: explained.IncidentExplanation}, 409),
     )
     def get(self, request: Request, incident_id: str) -> Response:
         known, now = _visible(incident_id, self.caller(request)), self.at(request)

@@ -12,7 +12,8 @@ from metrics import ingest
 from metrics.formats import native, wire
 from metrics.formats.reading import Decoded
 from policies import intake
-from policies.api import answers, shapes, taking
+from policies.api import shapes, taking
+from policies.api.answers import ingest as answers
 from policies.intake import Accepted
 from vigil.access import scopes
 from vigil.access.principal import Principal

@@ -8,7 +8,8 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from policies.api import answers, shapes, written
+from policies.api import shapes, written
+from policies.api.answers import muting as answers
 from policies.engine import muting, targets
 from policies.models import CommonCause, Incident, InhibitionRule, MaintenanceWindow, Silence
 from policies.muting import bodies, common_causes, inhibitions, kept, maintenance, reach, silences

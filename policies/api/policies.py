@@ -11,7 +11,8 @@ from rest_framework.response import Response
 
 from actions import queries
 from policies import authoring, conflicts, demotion, preview, runner
-from policies.api import answers, shapes, written
+from policies.api import shapes, written
+from policies.api.answers import policies as answers
 from policies.models import Policy, Severity
 from vigil.access import scopes
 from vigil.http import parameters, query, schema

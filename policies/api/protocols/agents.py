@@ -8,7 +8,8 @@ from rest_framework.request import Request
 
 from metrics.formats import agent, collectd, telegraf
 from metrics.formats.reading import Decoded
-from policies.api import answers, taking
+from policies.api import taking
+from policies.api.answers import ingest as answers
 from policies.api.protocols import base
 from policies.api.protocols.base import JSON, ProtocolView
 from vigil.http import parameters, query, schema

@@ -10,7 +10,8 @@ from rest_framework.request import Request
 
 from metrics.formats import otlp, protobuf
 from metrics.formats.reading import Decoded
-from policies.api import answers, taking
+from policies.api import taking
+from policies.api.answers import ingest as answers
 from policies.api.protocols import base
 from policies.api.protocols.base import Answer, ProtocolView
 from policies.intake import Accepted
