@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from actions import approvals, dispatch, queries
+from actions import approvals, dispatch, queries, steering
 from actions.consent import Asks, Voice
 from actions.forms import ActionTypeForm, OrderForm, RemediatorForm
 from actions.models import Action, ActionType, Remediator
@@ -109,7 +109,7 @@ class ActionAdmin(ScopedAdmin[Action]):
         at, actor, done = clock.now(), scoped.caller(request).actor, 0
         for action_id in queryset.values_list("pk", flat=True):
             try:
-                dispatch.cancel(action_id=action_id, actor=actor, reason="Cancelled from the list.", at=at)
+                steering.cancel(action_id=action_id, actor=actor, reason="Cancelled from the list.", at=at)
                 done += 1
             except VigilError as error:
                 messages.error(request, error.detail)
@@ -203,7 +203,7 @@ class ActionAdmin(ScopedAdmin[Action]):
         return scoped.carry_out(request, needs=OPERATORS, do=lambda: verb(request, action_id), back=back)
 
     def _cancel(self, request: HttpRequest, action_id: int) -> str:
-        after = dispatch.cancel(
+        after = steering.cancel(
             action_id=action_id, actor=scoped.caller(request).actor, reason=_reason(request), at=clock.now()
         )
         if after.state == State.CANCELLED:
@@ -232,15 +232,15 @@ class ActionAdmin(ScopedAdmin[Action]):
         return f"Action {action_id} is rejected; it will not run."
 
     def _retry(self, request: HttpRequest, action_id: int) -> str:
-        answer = dispatch.retry(
+        answer = steering.retry(
             action_id=action_id, actor=scoped.caller(request).actor, reason=_reason(request), at=clock.now()
         )
         if isinstance(answer, dispatch.Ordered):
             return f"Ordered again as action {answer.action.id}."
-        raise dispatch.UnableToRetry(f"Not ordered: {answer.reason}.")
+        raise steering.UnableToRetry(f"Not ordered: {answer.reason}.")
 
     def _annotate(self, request: HttpRequest, action_id: int) -> str:
-        dispatch.annotate(
+        steering.annotate(
             action_id=action_id,
             notes=request.POST.get("notes", ""),
             actor=scoped.caller(request).actor,

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, F, Max
 
-from actions import dispatch
+from actions import steering
 from policies.book import Rule
 from policies.engine.lifecycle import IncidentState, Step, Transition
 from policies.engine.values import Verdict
@@ -231,7 +231,7 @@ def resolve(*, incident_id: int, actor: str, note: str, at: datetime) -> Inciden
     def run() -> Incident:
         fields = _ending(Resolution.BY_HAND, reason, at)
         closed = _by_person(incident_id, kind="incident.resolved", actor=actor, reason=reason, at=at, fields=fields)
-        dispatch.cancel_pending(incident_id=incident_id, actor=actor, reason=reason, at=at)
+        steering.cancel_pending(incident_id=incident_id, actor=actor, reason=reason, at=at)
         silences.expire_with(incident_ids=[incident_id], at=at)
         return closed
 
@@ -293,7 +293,7 @@ def withdraw(*, policy: Policy, actor: str, reason: str, at: datetime) -> int:
         if isinstance(moved, Lost):
             raise UnableToMove(f"Incident {incident.pk} changed at the same moment; try again.")
         closed.append(incident.pk)
-    dispatch.cancel_pending(policy_name=policy.name, actor=actor, reason=reason, at=at)
+    steering.cancel_pending(policy_name=policy.name, actor=actor, reason=reason, at=at)
     silences.expire_with(incident_ids=closed, at=at)
     return len(closed)
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import structlog
 
-from actions import dispatch
+from actions import steering
 from actions.consent import Asks
 from policies.engine import modes
 from policies.models import Mode, Policy
@@ -44,7 +44,7 @@ def mode_changed(policy: Policy, *, at: datetime) -> int:
     """
     asks = asks_of(policy.mode) if modes.orders(policy.mode) else None
     reason = f"Policy {policy.name} {_BY_NOW[policy.mode]}."
-    withdrawn = dispatch.withdraw_unless_asked(policy_name=policy.name, asks=asks, reason=reason, at=at)
+    withdrawn = steering.withdraw_unless_asked(policy_name=policy.name, asks=asks, reason=reason, at=at)
     if withdrawn:
         log.info("policies.proposals.withdrawn", policy=policy.name, mode=policy.mode, actions=withdrawn)
     return withdrawn

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 
-from actions import consent, dispatch, queries
+from actions import consent, queries, steering, verifications
 from actions.consent import Asks
 from actions.guards import GateAnswer
 from actions.queries import ActionView
@@ -210,7 +210,7 @@ def _carry_out(judgement: Judgement, together: frozenset[str], groups: Fleets, a
     relapsed = transition is Transition.OPENED and _mark_relapse(incident, at)
     if transition is Transition.RESOLVED:
         reason = f"incident {incident.pk} is over: {judgement.step.reason}"
-        dispatch.withdraw_waiting(incident_id=incident.pk, reason=reason, at=at)
+        steering.withdraw_waiting(incident_id=incident.pk, reason=reason, at=at)
     noted = None if transition is None else flaps.note(judgement.result, incident=incident, at=at)
     if noted is not None:
         incident = noted.incident or incident
@@ -283,7 +283,7 @@ def _mark_relapse(incident: Incident, at: datetime) -> bool:
             and action.finished_at is not None
             and action.finished_at >= watched_since
         ):
-            relapsed |= dispatch.record_verification(
+            relapsed |= verifications.record(
                 action_id=action.id,
                 verification="relapsed",
                 reason=f"Bad again after {(at - action.finished_at).total_seconds():.0f} s, as incident {incident.pk}.",

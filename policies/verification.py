@@ -7,7 +7,7 @@ from typing import Literal
 
 import structlog
 
-from actions import dispatch, queries
+from actions import queries, verifications
 from actions.queries import ActionView
 from policies import book, demotion, documents, judging, ladder, readings
 from policies.book import Rule
@@ -93,7 +93,7 @@ def _relapse(action: ActionView, rule: Rule, data: Data, at: datetime) -> bool:
         return False
     reason = f"Bad again after it had helped: {verdict.reason}"
     return tx(
-        lambda: dispatch.record_verification(
+        lambda: verifications.record(
             action_id=action.id, verification="relapsed", reason=reason, numbers=verdict.numbers, at=at
         )
     )
@@ -221,7 +221,7 @@ def _record(action: ActionView, proof: Proof | NotYet, at: datetime) -> bool:
     if isinstance(proof, NotYet):
         return False
     recorded = tx(
-        lambda: dispatch.record_verification(
+        lambda: verifications.record(
             action_id=action.id, verification=proof.result, reason=proof.reason, numbers=proof.numbers, at=at
         )
     )

@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from actions import approvals, brakes, control, dispatch, quarantines, queries, reporting, storms
+from actions import approvals, brakes, control, dispatch, quarantines, queries, reporting, steering, storms
 from actions.api import answers, bodies, reach, shapes, signed
 from actions.brakes import Brakes
 from actions.models import Action
@@ -142,7 +142,7 @@ class CancelView(ApiView):
         caller = self.caller(request)
         reason = _optional_reason(self, request)
         reach.one(int(action_id), caller)
-        action = dispatch.cancel(action_id=int(action_id), actor=caller.actor, reason=reason, at=self.at(request))
+        action = steering.cancel(action_id=int(action_id), actor=caller.actor, reason=reason, at=self.at(request))
         outcome = "requested" if action.is_live else "cancelled"
         return Response({**shapes.action(action), "cancel": outcome}, status=202 if action.is_live else 200)
 
@@ -191,7 +191,7 @@ class RetryView(ApiView):
         caller = self.caller(request)
         reason = _optional_reason(self, request)
         reach.one(int(action_id), caller)
-        answer = dispatch.retry(action_id=int(action_id), actor=caller.actor, reason=reason, at=self.at(request))
+        answer = steering.retry(action_id=int(action_id), actor=caller.actor, reason=reason, at=self.at(request))
         action, created = bodies.ordered(answer)
         return Response(shapes.action(action), status=201 if created else 200)
 
@@ -359,7 +359,7 @@ def _annotate(view: ApiView, request: Request, action_id: str) -> Response:
     caller = view.caller(request)
     wish = view.body(request, bodies.NotesBody)
     reach.one(int(action_id), caller)
-    action = dispatch.annotate(action_id=int(action_id), notes=wish.notes, actor=caller.actor, at=view.at(request))
+    action = steering.annotate(action_id=int(action_id), notes=wish.notes, actor=caller.actor, at=view.at(request))
     return Response(shapes.action(action))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actions import approvals, control, dispatch, execution, queries, reaper
+from actions import approvals, control, dispatch, execution, queries, reaper, steering
 from actions.approvals import NotYourWord, UnableToApprove
 from actions.consent import Asks, Voice
 from actions.guards import GateAnswer, Limits
@@ -243,7 +243,7 @@ def test_a_retry_of_what_needed_an_approver_needs_one_again(remote: fakes.Fake, 
     for asks, state in ((Asks.APPROVER, "awaiting_approval"), (Asks.OPERATOR, "ready")):
         action = make.ordered(asks=asks, target=f"web-{asks}")
         no(action.id)
-        again = dispatch.retry(action_id=action.id, actor="user:ana", reason="", at=clock.now())
+        again = steering.retry(action_id=action.id, actor="user:ana", reason="", at=clock.now())
         assert isinstance(again, dispatch.Ordered)
         assert again.action.state == state
         assert Action.objects.get(pk=again.action.id).run_span == timedelta(minutes=15)

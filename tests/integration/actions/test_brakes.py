@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db.models import F
 from django.test import Client
 
-from actions import brakes, dispatch, foresight, quarantines, storms
+from actions import brakes, dispatch, foresight, quarantines, storms, verifications
 from actions.claims import Dropped, Intent, NotClaimed, claim, intend
 from actions.foresight import Wish
 from actions.guards import Fleet, Limits
@@ -174,9 +174,7 @@ def test_two_relapses_put_a_target_in_quarantine(remote: fakes.Fake) -> None:
         action = make.ordered(target="web-00", key=f"step:{step}").id
         make.run(action)
         for verification in ("effective", "relapsed"):
-            dispatch.record_verification(
-                action_id=action, verification=verification, reason="", numbers={}, at=clock.now()
-            )
+            verifications.record(action_id=action, verification=verification, reason="", numbers={}, at=clock.now())
         assert bool(brakes.standing().quarantined) is (step == 1)
     assert "had helped" in TargetGuard.objects.get(target="web-00").quarantine_reason
 

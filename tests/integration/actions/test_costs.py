@@ -5,7 +5,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from actions import claims, dispatch, line, transitions
+from actions import claims, line, steering, transitions
 from actions.claims import Claimed, Intent, NotClaimed
 from actions.models import NOT_OVER, Action
 from actions.states import State
@@ -51,7 +51,7 @@ def test_a_row_is_not_taken_for_known_where_the_database_works_a_column_out(remo
 def test_a_row_that_was_changed_meanwhile_is_not_claimed(remote: fakes.Fake) -> None:
     action = make.by_hand()
     seen = claims.read(action.id)
-    dispatch.annotate(action_id=action.id, notes="look at me", actor="user:ana", at=action.created_at)
+    steering.annotate(action_id=action.id, notes="look at me", actor="user:ana", at=action.created_at)
     assert isinstance(claims.claim(action_id=action.id, worker="w1", row=seen), NotClaimed)
     assert isinstance(claims.claim(action_id=action.id, worker="w1"), Claimed)
     assert entries.broken_links(f"action:{action.id}") == []
@@ -60,6 +60,6 @@ def test_a_row_that_was_changed_meanwhile_is_not_claimed(remote: fakes.Fake) -> 
 def test_a_note_between_two_steps_stays_in_the_chain(remote: fakes.Fake) -> None:
     action = make.by_hand()
     claimed = make.leased(action.id)
-    dispatch.annotate(action_id=action.id, notes="look at me", actor="user:ana", at=action.created_at)
+    steering.annotate(action_id=action.id, notes="look at me", actor="user:ana", at=action.created_at)
     assert isinstance(claims.intend(claimed), Intent)
     assert entries.broken_links(f"action:{action.id}") == []

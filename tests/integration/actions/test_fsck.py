@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from actions import control, dispatch
+from actions import control, steering
 from actions.models import Action, Attempt
 from tests.integration.actions import fakes, make
 from vigil.kernel import clock
@@ -36,7 +36,7 @@ def test_a_life_as_it_should_be_breaks_nothing(remote: fakes.Fake) -> None:
     make.run(action_id)
     control.set_mode(mode="paused", reason="", actor="user:ana", at=clock.now())
     control.set_mode(mode="active", reason="", actor="user:ana", at=clock.now())
-    dispatch.cancel(
+    steering.cancel(
         action_id=make.ordered(target="web-02", key="another").id, actor="user:ana", reason="", at=clock.now()
     )
     assert fsck() == {}

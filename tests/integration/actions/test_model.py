@@ -10,7 +10,7 @@ from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from actions import control, dispatch, execution, reaper
+from actions import control, dispatch, execution, reaper, steering
 from actions.claims import Claimed, Intent, claim, intend
 from actions.guards import GateAnswer
 from actions.models import Action, Attempt
@@ -126,7 +126,7 @@ class Life(RuleBasedStateMachine):
     def a_person_cancels(self, pick: int) -> None:
         action_id = self.some(pick, *(state.value for state in HOLDING), "ready", "retry_wait")
         if action_id is not None:
-            dispatch.cancel(action_id=action_id, actor="user:ana", reason="", at=clock.now())
+            steering.cancel(action_id=action_id, actor="user:ana", reason="", at=clock.now())
             self.cancelled.add(action_id)
 
     @rule(pick=strategies.integers(0, 9))
@@ -136,8 +136,8 @@ class Life(RuleBasedStateMachine):
             return
         done = Action.objects.filter(retry_of=action_id, state="succeeded").exists()
         try:
-            dispatch.retry(action_id=action_id, actor="user:ana", reason="", at=clock.now())
-        except dispatch.UnableToRetry:
+            steering.retry(action_id=action_id, actor="user:ana", reason="", at=clock.now())
+        except steering.UnableToRetry:
             assert done
         else:
             assert not done

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from actions import catalogue, control, dispatch, queries
+from actions import catalogue, control, dispatch, queries, steering, verifications
 from actions.claims import NotClaimed, claim
 from actions.consent import Asks
 from actions.dispatch import Held, Ordered, Refused, UnableToOrder
@@ -224,7 +224,7 @@ def test_orders_by_hand_without_a_key_are_two(remote: fakes.Fake) -> None:
 def test_what_waits_is_cancelled_at_once(remote: fakes.Fake, prepare: str) -> None:
     action = make.ordered(asks=Asks.OPERATOR)
     Action.objects.filter(pk=action.id).update(state=prepare)
-    after = dispatch.cancel(action_id=action.id, actor="user:ana", reason="not now", at=clock.now())
+    after = steering.cancel(action_id=action.id, actor="user:ana", reason="not now", at=clock.now())
     assert after.state == "cancelled"
     assert after.finished_at is not None
 
@@ -236,7 +236,7 @@ def test_of_what_may_run_the_cancellation_is_requested_once(remote: fakes.Fake, 
     owner = "w1" if state in ("leased", "executing") else None
     Action.objects.filter(pk=action.id).update(state=state, lease_owner=owner)
     for _ in range(2):
-        after = dispatch.cancel(action_id=action.id, actor="user:ana", reason="stop", at=clock.now())
+        after = steering.cancel(action_id=action.id, actor="user:ana", reason="stop", at=clock.now())
         assert (after.state, after.cancel_requested) == (state, True)
     assert queries.get(action.id).is_live
     assert Action.objects.get(pk=action.id).state_seq == 3
@@ -246,7 +246,7 @@ def test_a_person_settles_what_needs_a_person(remote: fakes.Fake) -> None:
     action = make.ordered()
     Action.objects.filter(pk=action.id).update(state="needs_human")
     assert queries.get(action.id).needs_human
-    after = dispatch.cancel(action_id=action.id, actor="user:ana", reason="I looked", at=clock.now())
+    after = steering.cancel(action_id=action.id, actor="user:ana", reason="I looked", at=clock.now())
     assert after.state == "cancelled"
 
 
@@ -254,8 +254,8 @@ def test_a_person_settles_what_needs_a_person(remote: fakes.Fake) -> None:
 def test_what_is_over_cannot_be_cancelled(remote: fakes.Fake, state: str) -> None:
     action = make.ordered()
     Action.objects.filter(pk=action.id).update(state=state, finished_at=clock.now())
-    with pytest.raises(dispatch.UnableToCancel) as refusal:
-        dispatch.cancel(action_id=action.id, actor="user:ana", reason="", at=clock.now())
+    with pytest.raises(steering.UnableToCancel) as refusal:
+        steering.cancel(action_id=action.id, actor="user:ana", reason="", at=clock.now())
     assert refusal.value.status == 409
 
 
@@ -263,11 +263,11 @@ def test_what_is_over_cannot_be_cancelled(remote: fakes.Fake, state: str) -> Non
 def test_a_retry_is_a_new_action(remote: fakes.Fake, state: str) -> None:
     action = make.ordered(params={"replicas": 4})
     Action.objects.filter(pk=action.id).update(state=state, finished_at=clock.now())
-    got = dispatch.retry(action_id=action.id, actor="user:ana", reason="once more", at=clock.now())
+    got = steering.retry(action_id=action.id, actor="user:ana", reason="once more", at=clock.now())
     assert isinstance(got, Ordered)
     assert (got.action.retry_of, got.action.params, got.action.incident_id) == (action.id, {"replicas": 4}, 7)
     assert got.action.by_hand
-    again = dispatch.retry(action_id=action.id, actor="user:ana", reason="click, click", at=clock.now())
+    again = steering.retry(action_id=action.id, actor="user:ana", reason="click, click", at=clock.now())
     assert isinstance(again, Ordered)
     assert (again.action.id, again.created) == (got.action.id, False)
 
@@ -275,7 +275,7 @@ def test_a_retry_is_a_new_action(remote: fakes.Fake, state: str) -> None:
 def test_a_retry_of_what_is_stuck_frees_the_target(remote: fakes.Fake) -> None:
     action = make.ordered()
     Action.objects.filter(pk=action.id).update(state="needs_human")
-    got = dispatch.retry(action_id=action.id, actor="user:ana", reason="I looked", at=clock.now())
+    got = steering.retry(action_id=action.id, actor="user:ana", reason="I looked", at=clock.now())
     assert isinstance(got, Ordered)
     assert make.state(action.id) == "failed"
     make.run(got.action.id)
@@ -286,7 +286,7 @@ def test_a_retry_that_is_held_leaves_the_old_action_alone(remote: fakes.Fake) ->
     action = make.ordered()
     Action.objects.filter(pk=action.id).update(state="needs_human")
     control.set_mode(mode="paused", reason="", actor="user:ana", at=clock.now())
-    assert held(dispatch.retry(action_id=action.id, actor="user:ana", reason="", at=clock.now()))
+    assert held(steering.retry(action_id=action.id, actor="user:ana", reason="", at=clock.now()))
     assert make.state(action.id) == "needs_human"
 
 
@@ -295,8 +295,8 @@ def test_what_is_under_way_or_done_is_not_retried(remote: fakes.Fake, state: str
     action = make.ordered()
     finished = clock.now() if state == "succeeded" else None
     Action.objects.filter(pk=action.id).update(state=state, finished_at=finished)
-    with pytest.raises(dispatch.UnableToRetry):
-        dispatch.retry(action_id=action.id, actor="user:ana", reason="", at=clock.now())
+    with pytest.raises(steering.UnableToRetry):
+        steering.retry(action_id=action.id, actor="user:ana", reason="", at=clock.now())
 
 
 def test_a_retry_keeps_to_the_caps_of_what_it_repeats(remote: fakes.Fake) -> None:
@@ -304,9 +304,9 @@ def test_a_retry_keeps_to_the_caps_of_what_it_repeats(remote: fakes.Fake) -> Non
         cooldown=timedelta(0), concurrency_group="web", concurrency_max=1, max_attempts=1, deadline=timedelta(minutes=1)
     )
     action = make.ordered(limits=limits)
-    dispatch.cancel(action_id=action.id, actor="user:ana", reason="", at=clock.now())
+    steering.cancel(action_id=action.id, actor="user:ana", reason="", at=clock.now())
     other = make.ordered(key="other", target="web-02", limits=limits)
-    got = dispatch.retry(action_id=action.id, actor="user:ana", reason="", at=clock.now())
+    got = steering.retry(action_id=action.id, actor="user:ana", reason="", at=clock.now())
     assert isinstance(got, dispatch.Ordered)
     again = Action.objects.get(pk=got.action.id)
     assert (again.max_attempts, again.deadline - again.created_at) == (1, timedelta(minutes=1))
@@ -316,17 +316,17 @@ def test_a_retry_keeps_to_the_caps_of_what_it_repeats(remote: fakes.Fake) -> Non
 
 def test_what_was_ordered_again_and_done_is_not_done_once_more(remote: fakes.Fake) -> None:
     action = make.ordered()
-    dispatch.cancel(action_id=action.id, actor="user:ana", reason="", at=clock.now())
-    got = dispatch.retry(action_id=action.id, actor="user:ana", reason="", at=clock.now())
+    steering.cancel(action_id=action.id, actor="user:ana", reason="", at=clock.now())
+    got = steering.retry(action_id=action.id, actor="user:ana", reason="", at=clock.now())
     assert isinstance(got, dispatch.Ordered)
     make.run(got.action.id)
-    with pytest.raises(dispatch.UnableToRetry, match=f"action {got.action.id}"):
-        dispatch.retry(action_id=action.id, actor="user:ana", reason="a late click", at=clock.now())
+    with pytest.raises(steering.UnableToRetry, match=f"action {got.action.id}"):
+        steering.retry(action_id=action.id, actor="user:ana", reason="a late click", at=clock.now())
 
 
 def test_notes_are_kept_with_who_wrote_them(remote: fakes.Fake) -> None:
     action = make.ordered()
-    after = dispatch.annotate(action_id=action.id, notes="see ticket 9", actor="user:ana", at=clock.now())
+    after = steering.annotate(action_id=action.id, notes="see ticket 9", actor="user:ana", at=clock.now())
     assert after.notes == "see ticket 9"
     assert make.story(action.id) == ["ready", "noted"]
 
@@ -336,7 +336,7 @@ def test_pending_actions_of_a_policy_are_cancelled_with_it(remote: fakes.Fake) -
     other = make.ordered(key="c", target="web-03", policy_name="other")
     make.leased(running.id)
     with transaction.atomic():
-        count = dispatch.cancel_pending(policy_name="high-cpu", actor="user:ana", reason="deleted", at=clock.now())
+        count = steering.cancel_pending(policy_name="high-cpu", actor="user:ana", reason="deleted", at=clock.now())
     assert count == 1
     assert [make.state(action.id) for action in (waiting, running, other)] == ["cancelled", "leased", "ready"]
     assert queries.get(running.id).cancel_requested
@@ -346,7 +346,7 @@ def test_pending_actions_of_a_policy_are_cancelled_with_it(remote: fakes.Fake) -
 def test_cancelling_for_nothing_never_means_everything(remote: fakes.Fake, nothing: dict[str, Any]) -> None:
     make.ordered()
     with pytest.raises(ValueError, match="never means everything"):
-        dispatch.cancel_pending(**nothing, actor="user:ana", reason="", at=clock.now())
+        steering.cancel_pending(**nothing, actor="user:ana", reason="", at=clock.now())
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_a_verdict_is_stored_once(remote: fakes.Fake, before: str, verdict: str,
     action = make.ordered()
     run_and_settle(action.id)
     Action.objects.filter(pk=action.id).update(verification=before)
-    got = dispatch.record_verification(
+    got = verifications.record(
         action_id=action.id, verification=verdict, reason="cpu_usage 40", numbers={"value": 40}, at=clock.now()
     )
     assert got is stored
@@ -376,7 +376,7 @@ def test_a_verdict_is_stored_once(remote: fakes.Fake, before: str, verdict: str,
 
 def test_only_what_ended_well_is_verified(remote: fakes.Fake) -> None:
     action = make.ordered()
-    assert not dispatch.record_verification(
+    assert not verifications.record(
         action_id=action.id, verification="effective", reason="", numbers={}, at=clock.now()
     )
 

@@ -11,7 +11,7 @@ from django.db import OperationalError
 from django.db.models import F
 from django.test import Client
 
-from actions import control, dispatch, execution, fsck, line, queries, reaper
+from actions import control, dispatch, execution, fsck, line, queries, reaper, steering
 from actions.claims import Claimed, Intent, NotClaimed, claim, intend
 from actions.guards import GateAnswer
 from actions.models import Action, ActionType, Attempt, Circuit, Remediator
@@ -272,7 +272,7 @@ def test_nothing_is_handed_over_right_before_its_deadline(edge: Client) -> None:
 def test_nothing_is_handed_over_when_it_is_too_late_or_cancelled(edge: Client) -> None:
     late, cancelled = make.ordered(key="a"), make.by_hand(target="web-02")
     make.deadline_over(late.id)
-    dispatch.cancel(action_id=cancelled.id, actor="user:ana", reason="", at=clock.now())
+    steering.cancel(action_id=cancelled.id, actor="user:ana", reason="", at=clock.now())
     assert fetch(edge) == []
 
 

@@ -10,7 +10,7 @@ from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from actions import control, dispatch, fsck, pulling, reaper
+from actions import control, dispatch, fsck, pulling, reaper, steering
 from actions.claims import Claimed, claim, intend
 from actions.models import Action, ActionType, Attempt, Remediator
 from actions.pulling import Result, Task, Word
@@ -98,7 +98,7 @@ class Pulling(RuleBasedStateMachine):
     def a_person_cancels(self, pick: int) -> None:
         live = list(Action.objects.filter(state__in=["ready", "retry_wait", *HOLDING]).order_by("id"))
         if live:
-            dispatch.cancel(action_id=live[pick % len(live)].pk, actor="user:ana", reason="", at=clock.now())
+            steering.cancel(action_id=live[pick % len(live)].pk, actor="user:ana", reason="", at=clock.now())
 
     @rule(mode=strategies.sampled_from(["active", "active", "paused"]))
     def the_switch_is_set(self, mode: str) -> None:

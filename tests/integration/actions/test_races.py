@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, connections, transaction
 from django.db.models import Q
 
-from actions import budgets, claims, dispatch, execution, reaper
+from actions import budgets, claims, execution, reaper, steering
 from actions.claims import Claimed, claim
 from actions.dispatch import Ordered
 from actions.guards import Fleet, Limits
@@ -118,10 +118,10 @@ def test_cancel_and_run_agree_on_what_happened(committed_remote: fakes.Fake) -> 
     for round_no in range(8):
         action = make.by_hand(target=f"web-{round_no}", kind="restart")
 
-        cancel = partial(dispatch.cancel, action_id=action.id, actor="user:ana", reason="", at=clock.now())
+        cancel = partial(steering.cancel, action_id=action.id, actor="user:ana", reason="", at=clock.now())
         jobs: list[Callable[[], object]] = [cancel, partial(make.run, action.id)]
         results = at_once(*jobs)
-        assert all(isinstance(error, dispatch.UnableToCancel) for error in errors(results))
+        assert all(isinstance(error, steering.UnableToCancel) for error in errors(results))
         called = any(call.action_id == action.id for call in committed_remote.calls)
         assert (make.state(action.id) == "succeeded") == called
         assert make.state(action.id) in ("cancelled", "succeeded")

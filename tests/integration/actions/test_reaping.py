@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actions import asking, control, dispatch, line, queries, reaper, retry
+from actions import asking, control, line, queries, reaper, retry, steering
 from actions.claims import Intent, intend
 from actions.models import Action, ActionType, Attempt, Remediator
 from actions.remediators import base
@@ -94,7 +94,7 @@ def test_two_losses_while_calling_ask_for_a_person_too(remote: fakes.Fake) -> No
 def test_a_cancelled_action_whose_worker_died_is_over(remote: fakes.Fake) -> None:
     action = make.ordered()
     make.leased(action.id)
-    dispatch.cancel(action_id=action.id, actor="user:ana", reason="", at=clock.now())
+    steering.cancel(action_id=action.id, actor="user:ana", reason="", at=clock.now())
     make.lease_over(action.id)
     reap()
     assert make.state(action.id) == "cancelled"
@@ -154,7 +154,7 @@ def test_a_remediator_with_durable_keys_is_sent_the_same_key_again(remote: fakes
 def test_a_cancelled_doubt_is_not_sent_again(remote: fakes.Fake) -> None:
     remote.answers = [base.Answer(state="not_found")]
     action_id = in_doubt(kind="scale-up")
-    dispatch.cancel(action_id=action_id, actor="user:ana", reason="", at=clock.now())
+    steering.cancel(action_id=action_id, actor="user:ana", reason="", at=clock.now())
     reap()
     assert make.state(action_id) == "cancelled"
 
@@ -365,7 +365,7 @@ def test_a_lease_lost_while_it_is_cancelled_is_not_ready_again(remote: fakes.Fak
     make.leased(action.id)
     make.lease_over(action.id)
     as_it_was = Action.objects.get(pk=action.id)
-    dispatch.cancel(action_id=action.id, actor="user:ana", reason="", at=clock.now())
+    steering.cancel(action_id=action.id, actor="user:ana", reason="", at=clock.now())
     assert not reaper._return_lease(as_it_was)
     reap()
     assert make.state(action.id) == "cancelled"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from actions import dispatch, queries
+from actions import dispatch, queries, steering
 from actions.claims import Intent, intend
 from actions.models import Action, ActionType, Circuit, Remediator
 from actions.remediators import signing
@@ -115,7 +115,7 @@ def test_what_is_over_or_not_begun_waits_for_no_report(client: Client) -> None:
 def test_a_cancelled_doubt_stays_cancelled(client: Client) -> None:
     action = accepted()
     Action.objects.filter(pk=action.id).update(state="needs_human")
-    dispatch.cancel(action_id=action.id, actor="user:ana", reason="", at=clock.now())
+    steering.cancel(action_id=action.id, actor="user:ana", reason="", at=clock.now())
     assert send(client, action.id, report(action))[0] == 409
 
 

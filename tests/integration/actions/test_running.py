@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from actions import control, dispatch, execution, queries
+from actions import control, execution, queries, steering
 from actions.claims import Dropped, Intent, NotClaimed, claim, drop, intend
 from actions.guards import GateAnswer, Limits
 from actions.models import Action, ActionType, Attempt, Remediator, TargetGuard
@@ -236,7 +236,7 @@ def test_paused_nothing_is_claimed(remote: fakes.Fake) -> None:
 def test_cancelled_between_claim_and_intent_sends_nothing(remote: fakes.Fake) -> None:
     action = make.ordered()
     lease = make.leased(action.id)
-    dispatch.cancel(action_id=action.id, actor="user:ana", reason="wrong one", at=clock.now())
+    steering.cancel(action_id=action.id, actor="user:ana", reason="wrong one", at=clock.now())
     assert isinstance(intend(lease), Dropped)
     assert make.state(action.id) == "cancelled"
     assert make.story(action.id) == ["ready", "leased", "cancel_requested", "cancelled"]
@@ -282,7 +282,7 @@ def test_a_worker_that_is_too_slow_sends_nothing(remote: fakes.Fake) -> None:
 
 def test_a_cancellation_during_the_call_stops_further_attempts(remote: fakes.Fake) -> None:
     remote.outcomes = [fakes.REFUSED]
-    remote.meanwhile = lambda call: dispatch.cancel(
+    remote.meanwhile = lambda call: steering.cancel(
         action_id=call.action_id, actor="user:ana", reason="stop", at=clock.now()
     )
     action = make.ordered()
@@ -292,7 +292,7 @@ def test_a_cancellation_during_the_call_stops_further_attempts(remote: fakes.Fak
 
 
 def test_a_cancellation_during_the_call_does_not_hide_that_it_worked(remote: fakes.Fake) -> None:
-    remote.meanwhile = lambda call: dispatch.cancel(
+    remote.meanwhile = lambda call: steering.cancel(
         action_id=call.action_id, actor="user:ana", reason="stop", at=clock.now()
     )
     action = make.ordered()
@@ -356,7 +356,7 @@ def test_only_incidents_are_verified(remote: fakes.Fake) -> None:
 def test_a_cancelled_lease_never_goes_back_to_the_line(remote: fakes.Fake) -> None:
     action = make.ordered()
     lease = make.leased(action.id)
-    dispatch.cancel(action_id=action.id, actor="user:ana", reason="stop", at=clock.now())
+    steering.cancel(action_id=action.id, actor="user:ana", reason="stop", at=clock.now())
     control.set_mode(mode="paused", reason="", actor="user:ana", at=clock.now())
     assert isinstance(intend(lease), Dropped)
     assert make.story(action.id) == ["ready", "leased", "cancel_requested", "cancelled"]

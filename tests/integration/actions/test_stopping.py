@@ -2,7 +2,7 @@
 
 import pytest
 
-from actions import dispatch, fsck, queries, reaper
+from actions import fsck, queries, reaper, steering
 from actions.models import ActionType
 from actions.remediators import base
 from tests.integration.actions import fakes, make
@@ -22,7 +22,7 @@ def running(*, cancelled: bool = True) -> queries.ActionView:
     action = make.ordered(kind="restart")
     make.run(action.id)
     if cancelled:
-        dispatch.cancel(action_id=action.id, actor="user:ana", reason="wrong target", at=clock.now())
+        steering.cancel(action_id=action.id, actor="user:ana", reason="wrong target", at=clock.now())
     return action
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from actions import control, dispatch
+from actions import control, steering
 from actions.models import Action
 from policies.models import Incident, Policy
 from tests.browser import scene
@@ -210,7 +210,7 @@ def test_what_was_done_here_says_who_did_it(as_role: SignIn, trouble: dict[str, 
 
 
 def test_a_refusal_of_the_domain_is_told_on_the_page(as_role: SignIn, trouble: dict[str, int]) -> None:
-    dispatch.cancel(action_id=trouble["action"], actor="user:bo", reason="first", at=clock.now())
+    steering.cancel(action_id=trouble["action"], actor="user:bo", reason="first", at=clock.now())
     address = reverse("admin:actions_action_cancel", args=[trouble["action"]])
     answer = as_role("operator").post(address, {"reason": "second"}, follow=True)
     assert "there is nothing to cancel" in answer.content.decode()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actions import approvals, dispatch, editors, queries, reaper
+from actions import approvals, dispatch, editors, queries, reaper, steering
 from actions.approvals import NotYourWord, UnableToApprove
 from actions.consent import Voice
 from actions.models import Action, ActionType
@@ -160,7 +160,7 @@ def test_what_the_mode_has_no_part_in_goes_on_waiting() -> None:
 def test_a_retry_by_a_person_goes_on_waiting_whatever_the_mode_is() -> None:
     action = _proposed("approve")
     approvals.reject(action_id=action.id, voice=CY, reason="", at=clock.now())
-    again = dispatch.retry(action_id=action.id, actor="user:bo", reason="", at=clock.now())
+    again = steering.retry(action_id=action.id, actor="user:bo", reason="", at=clock.now())
     assert isinstance(again, dispatch.Ordered)
     _edited(ANA, mode="observe")
     assert make.state(again.action.id) == "awaiting_approval"
@@ -270,7 +270,7 @@ def test_who_wrote_the_policy_may_turn_its_action_down() -> None:
 def test_a_retry_is_neither_for_who_retried_nor_for_who_wrote_the_policy() -> None:
     action = _proposed("approve")
     approvals.reject(action_id=action.id, voice=CY, reason="", at=clock.now())
-    again = dispatch.retry(action_id=action.id, actor="user:bo", reason="", at=clock.now())
+    again = steering.retry(action_id=action.id, actor="user:bo", reason="", at=clock.now())
     assert isinstance(again, dispatch.Ordered)
     for voice in (ANA, BO):
         with pytest.raises(NotYourWord, match="second pair of eyes"):

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from actions import claims, control, dispatch, queries
+from actions import claims, control, queries, steering
 from actions.states import State
 from policies import authoring, remedies
 from policies.models import Decision, Incident, PolicyHealth
@@ -104,7 +104,7 @@ def test_a_cancellation_by_a_person_counts_although_the_worker_carried_it_out(at
     [action] = queries.for_incident(cast.incident().pk)
     lease = claims.claim(action_id=action.id, worker="w1")
     assert isinstance(lease, claims.Claimed)
-    dispatch.cancel(action_id=action.id, actor="user:ana", reason="I am on it", at=at)
+    steering.cancel(action_id=action.id, actor="user:ana", reason="I am on it", at=at)
     assert isinstance(claims.intend(lease), claims.Dropped)
     cast.post(93, at=at + SECOND)
     assert [one.state for one in queries.for_incident(cast.incident().pk)] == ["cancelled"]
@@ -118,7 +118,7 @@ def test_a_note_does_not_turn_what_was_dropped_into_a_try(at: datetime) -> None:
     lease = claims.claim(action_id=action.id, worker="w1")
     assert isinstance(lease, claims.Claimed)
     claims.drop(lease, goal=State.CANCELLED, reason="no longer wanted")
-    dispatch.annotate(action_id=action.id, notes="seen", actor="user:ana", at=at)
+    steering.annotate(action_id=action.id, notes="seen", actor="user:ana", at=at)
     cast.post(93, at=at + SECOND)
     assert len(queries.for_incident(cast.incident().pk)) == 2
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from actions import dispatch, execution, queries
+from actions import dispatch, execution, queries, steering
 from policies import backtest, explaining, preview
 from policies.api import backtests, shapes
 from policies.documents import UnableToReadPolicy
@@ -43,7 +43,7 @@ def test_a_retry_has_the_frozen_ones(at: datetime) -> None:
     cast.post(92, at=at)
     [action] = queries.for_incident(cast.incident().pk)
     cast.end_action(action.id, at=at, state="failed")
-    answer = dispatch.retry(action_id=action.id, actor="user:ana", reason="", at=at + SECOND)
+    answer = steering.retry(action_id=action.id, actor="user:ana", reason="", at=at + SECOND)
     assert isinstance(answer, dispatch.Ordered)
     assert answer.action.params == {"host": "web-01", "at": 92}
 
