@@ -1,7 +1,6 @@
 """Whatever happens in whatever order: the invariants of actions hold after every step."""
 
 from collections import Counter
-from itertools import product
 from typing import Any
 
 import pytest
@@ -10,10 +9,12 @@ from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from actions import control, dispatch, execution, reaper, steering
+from actions import approvals, control, dispatch, execution, reaper, steering
+from actions.approvals import NotYourWord, UnableToApprove
 from actions.claims import Claimed, Intent, claim, intend
+from actions.consent import Asks, Voice
 from actions.guards import GateAnswer
-from actions.models import Action, Attempt
+from actions.models import Action, ActionType, Attempt
 from actions.remediators import base
 from actions.states import CLAIMABLE, HOLDING, TERMINAL
 from tests.integration.actions import fakes, make
@@ -21,6 +22,14 @@ from vigil.kernel import clock
 
 TARGETS = ["web-01", "web-02"]
 KINDS = ["scale-up", "restart"]
+CRITICAL = "drain-pod"
+"""Needs two people, whoever orders it."""
+ASKS = [Asks.NOBODY, Asks.OPERATOR, Asks.APPROVER]
+VOICES = [
+    Voice(actor="user:ola", operates=True),
+    Voice(actor="user:bo", approves=True),
+    Voice(actor="user:cy", operates=True, approves=True),
+]
 OUTCOMES = [fakes.DONE, fakes.ACCEPTED, fakes.REFUSED, fakes.SAID_NO, fakes.TIMEOUT]
 ANSWERS = ["not_found", "running", "done", "failed", "cancelled", "cannot_say"]
 
@@ -36,6 +45,8 @@ class Life(RuleBasedStateMachine):
         self.leases: list[Claimed] = []
         self.intents: list[Intent] = []
         self.cancelled: set[int] = set()
+        self.agreed: dict[int, set[str]] = {}
+        """Whose yes was taken, by action."""
         self.numbers = 0
         self.told: dict[int, int] = {}
         self.savepoint = transaction.savepoint()
@@ -50,16 +61,23 @@ class Life(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.fake.calls.clear()
-        for kind, host in product(KINDS, TARGETS):
-            self.order(kind=kind, host=host, by_hand=True)
+        free, busy = TARGETS
+        self.order(kind="restart", host=free, by_hand=False, asks=Asks.OPERATOR)
+        for kind in [*KINDS, CRITICAL]:
+            self.order(kind=kind, host=busy, by_hand=True)
 
-    @rule(kind=strategies.sampled_from(KINDS), host=strategies.sampled_from(TARGETS), by_hand=strategies.booleans())
-    def order(self, kind: str, host: str, by_hand: bool) -> None:
+    @rule(
+        kind=strategies.sampled_from([*KINDS, CRITICAL]),
+        host=strategies.sampled_from(TARGETS),
+        by_hand=strategies.booleans(),
+        asks=strategies.sampled_from(ASKS),
+    )
+    def order(self, kind: str, host: str, by_hand: bool, asks: Asks = Asks.NOBODY) -> None:
         self.numbers += 1
         if by_hand:
             dispatch.order_by_hand(kind=kind, target=host, params={}, reason="", actor="user:ana", at=clock.now())
         else:
-            make.answer(kind=kind, target=host, key=f"k{self.numbers}")
+            make.answer(kind=kind, target=host, key=f"k{self.numbers}", asks=asks)
 
     @rule(pick=strategies.integers(0, 9))
     def a_worker_claims(self, pick: int) -> None:
@@ -122,16 +140,65 @@ class Life(RuleBasedStateMachine):
         self.fake.answers = [base.Answer(state=answer) for answer in answers]
         reaper.run(at=clock.now())
 
+    @rule(
+        pick=strategies.integers(0, 9),
+        voices=strategies.permutations(VOICES),
+        silent=strategies.sampled_from([0, 0, 1, 2]),
+        wanted=strategies.sampled_from([True] * 7 + [False]),
+    )
+    def people_approve(self, pick: int, voices: list[Voice], silent: int, wanted: bool) -> None:
+        action_id = self.some(pick, "awaiting_approval")
+        for voice in voices[silent:]:
+            if action_id is not None and make.state(action_id) == "awaiting_approval":
+                self.a_person_approves(action_id, voice, wanted=wanted)
+
+    def a_person_approves(self, action_id: int, voice: Voice, *, wanted: bool) -> None:
+        self.gate.answer = GateAnswer(wanted=wanted, reason="fresh data", limits=make.FREE)
+        self.gate.asked_about.clear()
+        before = Action.objects.get(pk=action_id)
+        try:
+            approvals.approve(action_id=action_id, voice=voice, reason="", at=clock.now())
+        except (UnableToApprove, NotYourWord):
+            assert make.state(action_id) in ("awaiting_approval", "cancelled")
+            return
+        agreed = self.agreed.setdefault(action_id, set())
+        assert before.by_hand or voice.actor in agreed or (wanted and self.gate.asked_about == [action_id])
+        agreed.add(voice.actor)
+        assert voice.counts_for(before.asks)
+        assert make.state(action_id) == ("ready" if len(agreed) >= before.people else "awaiting_approval")
+
+    @rule(pick=strategies.integers(0, 9), voice=strategies.sampled_from(VOICES))
+    def a_person_says_no(self, pick: int, voice: Voice) -> None:
+        action_id = self.some(pick, "awaiting_approval")
+        if action_id is None:
+            return
+        try:
+            approvals.reject(action_id=action_id, voice=voice, reason="", at=clock.now())
+        except (UnableToApprove, NotYourWord):
+            assert make.state(action_id) == "awaiting_approval"
+        else:
+            assert make.state(action_id) == "rejected"
+
+    @rule(pick=strategies.integers(0, 9), voice=strategies.sampled_from(VOICES))
+    def nobody_says_a_word_in_time(self, pick: int, voice: Voice) -> None:
+        action_id = self.some(pick, "awaiting_approval")
+        if action_id is None or pick < 6:
+            return
+        make.word_overdue(action_id)
+        with pytest.raises((UnableToApprove, NotYourWord)):
+            approvals.approve(action_id=action_id, voice=voice, reason="", at=clock.now())
+
     @rule(pick=strategies.integers(0, 9))
     def a_person_cancels(self, pick: int) -> None:
-        action_id = self.some(pick, *(state.value for state in HOLDING), "ready", "retry_wait")
+        waiting = ["awaiting_approval", "ready", "retry_wait"]
+        action_id = self.some(pick, *(state.value for state in HOLDING), *waiting)
         if action_id is not None:
             steering.cancel(action_id=action_id, actor="user:ana", reason="", at=clock.now())
             self.cancelled.add(action_id)
 
     @rule(pick=strategies.integers(0, 9))
     def a_person_retries(self, pick: int) -> None:
-        action_id = self.some(pick, "failed", "expired", "cancelled", "needs_human")
+        action_id = self.some(pick, "failed", "expired", "cancelled", "rejected", "needs_human")
         if action_id is None:
             return
         done = Action.objects.filter(retry_of=action_id, state="succeeded").exists()
@@ -147,6 +214,10 @@ class Life(RuleBasedStateMachine):
         before = len(self.fake.calls)
         control.set_mode(mode="paused", reason="", actor="user:ana", at=clock.now())
         self.hints_arrive_for_everything(outcomes=outcomes, wanted=True)
+        waiting = self.some(0, "awaiting_approval")
+        if waiting is not None:
+            with pytest.raises((UnableToApprove, NotYourWord)):
+                approvals.approve(action_id=waiting, voice=VOICES[1], reason="", at=clock.now())
         control.set_mode(mode="active", reason="", actor="user:ana", at=clock.now())
         assert len(self.fake.calls) == before
 
@@ -174,6 +245,17 @@ class Life(RuleBasedStateMachine):
         assert all(count == 1 for count in Counter(left.values_list("action_id", flat=True)).values())
 
     @invariant()
+    def nothing_begins_without_the_words_it_waits_for(self) -> None:
+        begun = Attempt.objects.filter(action__people__gt=0).values_list("action_id", "action__people").distinct()
+        assert all(len(self.agreed.get(action_id, ())) >= people for action_id, people in begun)
+
+    @invariant()
+    def what_was_turned_down_never_ran(self) -> None:
+        unheard = Action.objects.filter(state="expired", people__gt=0, approved_at=None)
+        turned_down = Action.objects.filter(state="rejected") | unheard
+        assert not Attempt.objects.filter(action__in=turned_down).exists()
+
+    @invariant()
     def fences_only_rise(self) -> None:
         for target in TARGETS:
             tokens = list(Attempt.objects.filter(action__target=target).order_by("id").values_list("token", flat=True))
@@ -193,4 +275,5 @@ class Life(RuleBasedStateMachine):
 @pytest.mark.timeout(600)
 def test_the_invariants_hold_whatever_happens(remote: fakes.Fake, gate: fakes.Gate) -> None:
     Life.fake, Life.gate = remote, gate
+    ActionType.objects.filter(name=CRITICAL).update(risk="critical")
     run_machine(Life, settings=settings(max_examples=16, stateful_step_count=40, deadline=None))
