@@ -1,5 +1,7 @@
 """The guards of a live order, asked in a rehearsal or a replay: the facts are the deeds so far instead of rows."""
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -41,8 +43,8 @@ def _facts(rule: Rule, scene: Scene, rules: Mapping[str, Rule]) -> guards.Facts:
     return guards.Facts(
         switch=guards.Switch(mode="active"),
         target=target,
-        storms=tuple(_storms(rule, scene)),
-        circuit=_circuit(rule, deeds, at),
+        storms=tuple(storms(rule, scene)),
+        circuit=circuit(rule, deeds, at),
         circuit_limits=circuits.policy_limits(),
         cooldown=cooldown,
         occupant=_occupant(target, deeds, at),
@@ -128,7 +130,8 @@ def _repairs(rule: Rule, scene: Scene) -> Repairs | None:
     )
 
 
-def _circuit(rule: Rule, deeds: Sequence[Deed], at: datetime) -> Circuit:
+def circuit(rule: Rule, deeds: Sequence[Deed], at: datetime) -> Circuit:
+    """Where the policy's circuit stood, as `actions.circuits` sees it from rows."""
     known = circuits.policy_limits()
     own = [deed for deed in reversed(deeds) if deed.policy == rule.name]
     ended = {Effect.FAILED: False, Effect.INEFFECTIVE: False, Effect.EFFECTIVE: True}
@@ -184,29 +187,35 @@ def _next_after(deed: Deed, opened: Iterable[Turn]) -> datetime | None:
     return next((turn.at for turn in opened if turn.incident > deed.incident), None)
 
 
-def _storms(rule: Rule, scene: Scene) -> Iterable[Storm]:
+def storms(rule: Rule, scene: Scene) -> Iterable[Storm]:
     """Since when the policy, or all there are together, proposed too much; nobody resets it in a rehearsal."""
     most, within = int(settings.VIGIL_STORM_PROPOSALS), timedelta(seconds=settings.VIGIL_STORM_SECONDS)
-    first: dict[tuple[str, int], datetime] = {}
-    for deed in scene.deeds:
-        first.setdefault((deed.policy, deed.incident), deed.ordered_at)
-    for stop in scene.stops:
-        if stop.stopped.guard in _AT_THE_DOOR:
-            key = (stop.policy, stop.incident)
-            first[key] = min(stop.at, first.get(key, stop.at))
-    first.setdefault((rule.name, scene.incident.number), scene.at)
-    held = set()
-    for name in {policy for policy, _ in first}:
-        since = _storm_since(at for (policy, _), at in first.items() if policy == name)
-        if since is not None:
-            held.add(name)
-        if since is not None and name == rule.name:
-            reason = guards.storm_begins(most + 1, most=most, within=within, who=f"policy {name}")
-            yield Storm(scope=f"policy:{name}", since=since, reason=reason)
-    since = _storm_since(at for (policy, _), at in first.items() if policy not in held)
+    proposals = _proposals(rule, scene)
+    held = {policy: _storm_since(at for at, other in proposals if other == policy) for _, policy in proposals}
+    since = held[rule.name]
+    if since is not None:
+        reason = guards.storm_begins(most + 1, most=most, within=within, who=f"policy {rule.name}")
+        yield Storm(scope=f"policy:{rule.name}", since=since, reason=reason)
+    since = _all_since(proposals, held)
     if since is not None:
         reason = guards.storm_begins(most + 1, most=most, within=within, who="Vigil")
         yield Storm(scope=GLOBAL, since=since, reason=reason)
+
+
+def _proposals(rule: Rule, scene: Scene) -> list[tuple[datetime, str]]:
+    """When which policy wanted an action for the first time, in order; a next step is another action."""
+    wishes = [(deed.ordered_at, deed.policy, deed.incident) for deed in scene.deeds]
+    wishes += [(stop.at, stop.policy, stop.incident) for stop in scene.stops if stop.stopped.guard in _AT_THE_DOOR]
+    wishes.append((scene.at, rule.name, scene.incident.number))
+    tried: dict[tuple[str, int], list[datetime]] = defaultdict(list)
+    for deed in scene.deeds:
+        if deed.acted_at is not None:
+            tried[deed.policy, deed.incident].append(deed.ordered_at)
+    first: dict[tuple[str, int, int], datetime] = {}
+    for at, policy, incident in wishes:
+        key = (policy, incident, bisect_left(tried[policy, incident], at))
+        first[key] = min(at, first.get(key, at))
+    return sorted((at, policy) for (policy, _, _), at in first.items())
 
 
 def _storm_since(proposals: Iterable[datetime]) -> datetime | None:
@@ -214,3 +223,19 @@ def _storm_since(proposals: Iterable[datetime]) -> datetime | None:
     times, within = sorted(proposals), timedelta(seconds=settings.VIGIL_STORM_SECONDS)
     later = times[int(settings.VIGIL_STORM_PROPOSALS) :]
     return next((last for earliest, last in zip(times, later, strict=False) if last - earliest < within), None)
+
+
+def _all_since(proposals: Iterable[tuple[datetime, str]], held: Mapping[str, datetime | None]) -> datetime | None:
+    """The same of all policies together; from the moment a policy is held by itself nothing of it counts any more."""
+    most, within = int(settings.VIGIL_STORM_PROPOSALS), timedelta(seconds=settings.VIGIL_STORM_SECONDS)
+    lately: list[tuple[datetime, str]] = []
+    for at, policy in proposals:
+        since = held[policy]
+        alone = since is not None and since <= at
+        kept = ((earlier, other) for earlier, other in lately if at - earlier < within)
+        lately = [(earlier, other) for earlier, other in kept if not (alone and other == policy)]
+        if not alone:
+            lately.append((at, policy))
+        if len(lately) > most:
+            return at
+    return None
