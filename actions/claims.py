@@ -57,6 +57,8 @@ class NotClaimed:
     reason: str
     for_room: bool = False
     """It may go as soon as some other action ends."""
+    for_others: bool = False
+    """Another worker may know what this one does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +85,10 @@ class Dropped:
 class _Lost(Exception):
     """Ends the claim's transaction without a trace."""
 
-    def __init__(self, reason: str, *, for_room: bool = False) -> None:
+    def __init__(self, reason: str, *, for_room: bool = False, for_others: bool = False) -> None:
         super().__init__(reason)
         self.for_room = for_room
+        self.for_others = for_others
 
 
 def read(action_id: int) -> Action | None:
@@ -102,7 +105,7 @@ def claim(*, action_id: int, worker: str, fetched: bool = False, row: Action | N
     try:
         claimed = tx(lambda: _claim(row or read(action_id), worker, fetched=fetched))
     except _Lost as lost:
-        return NotClaimed(reason=str(lost), for_room=lost.for_room)
+        return NotClaimed(reason=str(lost), for_room=lost.for_room, for_others=lost.for_others)
     except IntegrityError:
         return NotClaimed(reason="another action holds the target", for_room=True)
     failpoints.hit("claim.after_commit")
@@ -149,7 +152,7 @@ def _claimable(row: Action | None, *, fetched: bool) -> Action:
         raise _Lost(f"it is {row.state}")
     remediator = row.action_type.remediator
     if remediator.kind not in registry.kinds(settings.VIGIL_REMEDIATORS):
-        raise _Lost(f"this worker knows no remediator of kind {remediator.kind}")
+        raise _Lost(f"this worker knows no remediator of kind {remediator.kind}", for_others=True)
     if (remediator.kind == pull.KIND) is not fetched:
         raise _Lost("its remediator fetches it" if not fetched else "its remediator is called by a worker")
     if not row.action_type.enabled or not remediator.enabled:

@@ -7,7 +7,8 @@ from datetime import timedelta
 import structlog
 from celery import shared_task
 
-from actions import execution, storms
+from actions import execution, signals, storms
+from actions.claims import NotClaimed
 from vigil.kernel import clock
 from vigil.periodic import runs
 
@@ -18,13 +19,18 @@ PRUNE_EVERY = timedelta(hours=1)
 
 
 @shared_task(name="actions.run_action", ignore_result=True)
-def run_action(*, action_id: int, **_: object) -> None:
-    """Run the action if it is due and at the head of its target's line; raises nothing to Celery."""
+def run_action(*, action_id: int, passed_on: int = 0, **_: object) -> None:
+    """Run the action if it is due and at the head of its target's line; raises nothing to Celery.
+
+    `passed_on`: how many workers did not know what it takes.
+    """
     if not isinstance(action_id, int) or isinstance(action_id, bool) or not 0 < action_id <= _LARGEST_ID:
         logger.warning("actions.task.refused", reason="the message's action_id is no id")
         return
     try:
-        execution.run(action_id=action_id, worker=worker_name())
+        answer = execution.run(action_id=action_id, worker=worker_name())
+        if isinstance(answer, NotClaimed) and answer.for_others and isinstance(passed_on, int):
+            signals.left_to_others.send_robust(sender=run_action, action_id=action_id, passed_on=passed_on)
     except Exception:  # the row says where it stands, and the dispatcher goes on from there
         logger.exception("actions.task.failed", action_id=action_id)
 

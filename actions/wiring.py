@@ -3,7 +3,7 @@
 from celery.signals import worker_process_init
 
 from actions import checks, collectors, health, hints, receivers
-from actions.signals import action_finished
+from actions.signals import action_finished, left_to_others
 from vigil.health import checks as health_checks
 from vigil.telemetry import collectors as state_collectors
 
@@ -17,6 +17,7 @@ def connect() -> None:
     health_checks.register("remediators", health.remediators, readiness=False)
     state_collectors.register("actions", collectors.read)
     action_finished.connect(receivers.hint_the_next, dispatch_uid="actions.hint_the_next")
+    left_to_others.connect(receivers.hint_at_another, dispatch_uid="actions.hint_at_another")
     worker_process_init.connect(_publish_directly, weak=False, dispatch_uid="actions.publish_directly")
 
 

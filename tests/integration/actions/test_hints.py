@@ -1,16 +1,21 @@
-"""Whoever makes room tells those that a worker had to leave: at once, and each of them once."""
+"""Hints beyond the first: of room, at those that had to wait for it; and from who does not know a kind, to others."""
 
+import base64
+import json
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
+import redis
 
-from actions import claims, hints, line, reaper
+from actions import claims, hints, line, reaper, tasks
 from actions.claims import Intent, NotClaimed
 from actions.models import Action
 from actions.states import State
 from tests.integration.actions import fakes, make
 from tests.integration.actions.test_races import at_once, errors
+from tests.servers import valkey
 from vigil.kernel import clock
 
 
@@ -99,3 +104,82 @@ def test_who_is_told_of_again_by_the_dispatcher_is_no_longer_turned_away(
     monkeypatch.setattr(hints, "publish", len)
     assert reaper.put_right(at=clock.now())["hinted"] == 1
     assert Action.objects.get(pk=waiting).turned_away_at is None
+
+
+@pytest.fixture
+def queue(broker: valkey.Valkey, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
+    """What workers read, with nothing in it; none of them has passed anything on."""
+    monkeypatch.setattr(hints, "_allowance", hints._Allowance(hints.PASSED_ON_A_SECOND))
+    opened = redis.Redis.from_url(settings.VIGIL_REDIS_URL)
+    opened.delete(hints.QUEUE)
+    yield opened
+    opened.close()
+
+
+def taken(queue: redis.Redis) -> dict[str, Any] | None:
+    """The next hint, as the task gets it."""
+    raw = queue.rpop(hints.QUEUE)
+    if raw is None:
+        return None
+    assert isinstance(raw, bytes)
+    [_, arguments, _] = json.loads(base64.b64decode(json.loads(raw)["body"]))
+    return dict(arguments)
+
+
+def by_strangers(queue: redis.Redis) -> list[int]:
+    """How often each hint had been passed on that workers got who do not know the kind, until none is left."""
+    seen = []
+    while (hint := taken(queue)) is not None:
+        seen.append(hint.get("passed_on", 0))
+        tasks.run_action(**hint)
+    return seen
+
+
+def test_a_hint_at_a_kind_that_this_worker_does_not_know_goes_to_another(
+    remote: fakes.Fake, queue: redis.Redis, settings: Any
+) -> None:
+    action = make.by_hand()
+    known, settings.VIGIL_REMEDIATORS = settings.VIGIL_REMEDIATORS, {}
+    tasks.run_action(action_id=action.id)
+    hint = taken(queue)
+    assert hint == {"action_id": action.id, "passed_on": 1}
+    settings.VIGIL_REMEDIATORS = known
+    tasks.run_action(**hint)
+    assert make.state(action.id) == "succeeded"
+    assert taken(queue) is None
+
+
+def test_what_nobody_knows_is_passed_on_eight_times_and_waits(
+    remote: fakes.Fake, queue: redis.Redis, settings: Any
+) -> None:
+    action = make.by_hand()
+    settings.VIGIL_REMEDIATORS = {}
+    hints.publish([action.id])
+    assert by_strangers(queue) == list(range(9))
+    assert (make.state(action.id), remote.calls) == ("ready", [])
+
+
+@pytest.mark.parametrize("passed_on", [-1, 8, 10**30, "1", None, [2]])
+def test_a_forged_number_is_not_counted_on(
+    remote: fakes.Fake, queue: redis.Redis, settings: Any, passed_on: Any
+) -> None:
+    action = make.by_hand()
+    settings.VIGIL_REMEDIATORS = {}
+    tasks.run_action(action_id=action.id, passed_on=passed_on)
+    assert taken(queue) is None
+
+
+@pytest.mark.parametrize("state", ["succeeded", "cancelled"])
+def test_what_is_over_is_passed_on_to_nobody(remote: fakes.Fake, queue: redis.Redis, settings: Any, state: str) -> None:
+    action = make.by_hand()
+    Action.objects.filter(pk=action.id).update(state=state, finished_at=clock.now())
+    settings.VIGIL_REMEDIATORS = {}
+    tasks.run_action(action_id=action.id)
+    assert taken(queue) is None
+
+
+def test_a_process_passes_on_ten_hints_a_second() -> None:
+    allowance = hints._Allowance(hints.PASSED_ON_A_SECOND)
+    assert sum(allowance.take(at=100.0) for _ in range(50)) == 10
+    assert [allowance.take(at=at) for at in (100.05, 100.11, 100.12)] == [False, True, False]
+    assert sum(allowance.take(at=200.0) for _ in range(50)) == 10
