@@ -7,7 +7,7 @@ import msgspec
 import structlog
 from django.conf import settings
 
-from metrics import receipts, rows, series, targets
+from metrics import columns, receipts, rows, series, targets
 from metrics.formats.reading import EventReading, Reading
 from metrics.models import Event
 from metrics.receipts import IdempotencyConflict, Receipt, Replay, receipt, remember, replayed
@@ -82,15 +82,19 @@ def store(
 
     Raises CardinalityExceeded (429), and IdempotencyConflict (409) when `receipt` was claimed by another request.
     """
-    measured = [(reading, at) for reading in readings if isinstance(reading, Reading)]
+    measured = [reading for reading in readings if isinstance(reading, Reading)]
     happened = [reading for reading in readings if isinstance(reading, EventReading)]
-    keys = [series.key_of(reading.name, reading.tags) for reading, _ in measured]
+    keys = [series.key_of(reading.name, reading.tags) for reading in measured]
 
     def write() -> tuple[Stored, dict[Key, Known]]:
         if receipt is not None:
             receipts.claim(receipt, stored=len(readings), at=at)
-        known, locked = _locked_series(keys, at, senders=dict.fromkeys(keys, actor))
-        samples = _samples(measured, [known[key] for key in keys], locked) if measured else ()
+        samples = _many_known(measured, keys, at)
+        known: dict[Key, Known] = {}
+        if not samples:
+            known, locked = _locked_series(keys, at, senders=dict.fromkeys(keys, actor))
+            sent = [(reading, at) for reading in measured]
+            samples = _samples(sent, [known[key] for key in keys], locked) if sent else ()
         new = _first_time(happened, actor, at)
         return Stored(samples, _events(new, at) if new else ()), known
 
@@ -206,6 +210,70 @@ def _late_and_newest(
         if not behind:
             newest[row.series_id] = Newest(row.series_id, row.value, row.at, number)
     return late, newest.values()
+
+
+def _many_known(readings: Sequence[Reading], keys: Sequence[Key], at: datetime) -> tuple[StoredSample, ...]:
+    """On PostgreSQL, many readings whose series are remembered and still there. Else (), and nothing is written.
+
+    What `_locked_series` and `_samples` do, a column at a time (`metrics.columns`).
+    """
+    belongs = series.remembered(keys) if len(keys) >= rows.COPY_FROM and rows.is_postgres() else None
+    if belongs is None:
+        return ()
+    digests = {one.id: one.tags_hash for one in belongs}
+    numbers = sorted(digests)
+    locked = columns.lock(numbers, "".join([digests[number] for number in numbers]))
+    if locked is None:
+        return ()
+    newest, announced = locked
+    ats, moments = _times(readings, at)
+    series_ids, values = [one.id for one in belongs], [sent.value for sent in readings]
+    if announced is not None:
+        _note_late_moments(series_ids, moments, announced)
+    ids = columns.take_ids(len(keys))
+    columns.copy(ids, series_ids, values, moments, [at.timestamp()] * len(keys))
+    late, ahead = _late_and_ahead(series_ids, moments, dict(zip(numbers, newest, strict=True)), _late_before(at))
+    if ahead:
+        columns.advance(*zip(*[(series_ids[one], values[one], moments[one], ids[one]) for one in ahead], strict=True))
+    names, tags = [sent.name for sent in readings], [sent.tags for sent in readings]
+    return tuple(map(StoredSample, ids, series_ids, names, tags, [one.target for one in belongs], values, ats, late))
+
+
+def _times(readings: Sequence[Reading], at: datetime) -> tuple[list[datetime], list[float]]:
+    """When each was measured, and the same as epoch seconds."""
+    ats = [_when(sent.at, at) for sent in readings]
+    return ats, [moment.timestamp() for moment in ats]
+
+
+def _late_and_ahead(
+    series_ids: Sequence[int], moments: Sequence[float], newest: dict[int, float | None], late_before: float
+) -> tuple[list[bool], Collection[int]]:
+    """Whether each sample was late, and the places of those that are now the newest of their series.
+
+    `newest` has the time of each series' newest sample, and is kept up.
+    """
+    ahead: dict[int, int] = {}
+    late = [moment < late_before for moment in moments]
+    for place, (number, moment) in enumerate(zip(series_ids, moments, strict=True)):
+        already = newest[number]
+        if already is not None and moment < already:
+            late[place] = True
+        else:
+            newest[number], ahead[number] = moment, place
+    return late, ahead.values()
+
+
+def _late_before(at: datetime) -> float:
+    """Before these epoch seconds a sample that is received at `at` took longer than the staleness to arrive."""
+    return (at - timedelta(seconds=settings.VIGIL_STALENESS_SECONDS)).timestamp()
+
+
+def _note_late_moments(series_ids: Sequence[int], moments: Sequence[float], announced: int) -> None:
+    """As `_note_late_for_rollups`."""
+    before = announced * 60
+    if min(moments) < before:
+        late = zip(series_ids, moments, strict=True)
+        rows.note_late({(number, int(moment // 60)) for number, moment in late if moment < before})
 
 
 def _first_time(happened: Sequence[EventReading], actor: str, at: datetime) -> Sequence[EventReading]:

@@ -1,6 +1,5 @@
 """Many rows in one statement, on PostgreSQL and on SQLite: what the ORM would do row by row or 999 values at a time."""
 
-import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
+from metrics import columns
 from vigil.kernel import statements
 from vigil.kernel.database import one_of
 
@@ -16,12 +16,6 @@ _SQLITE_ROWS = 2_000
 """Rows a statement on SQLite, which takes 32,766 values in all."""
 COPY_FROM = 100
 """Samples from which on PostgreSQL takes them quicker by COPY than by INSERT, though that is two statements."""
-_COPY = "COPY metrics_sample (id, series_id, value, at, received_at) FROM STDIN (FORMAT BINARY)"
-_COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_COPY_TAIL = b"\xff\xff"
-_COPIED = struct.Struct("!h iq iq id iq iq")
-"""A row: the number of its columns, and each column's length and value."""
-_MICROSECONDS_UNTIL_2000 = 946_684_800_000_000
 
 
 class NewSample(NamedTuple):
@@ -84,8 +78,8 @@ def lock_series(ids: Collection[int]) -> dict[int, Locked]:
     lock = "FOR NO KEY UPDATE" if is_postgres() else ""
     # Asked here, where the lock on the table of series comes first: `rollups` waits for those who hold that.
     announced = "(SELECT announced FROM metrics_rollupprogress)"
-    columns = f"id, tags_hash, {moment('last_at')}, {announced}"
-    sql = f"SELECT {columns} FROM metrics_series WHERE {where} ORDER BY id {lock}"  # noqa: S608
+    wanted = f"id, tags_hash, {moment('last_at')}, {announced}"
+    sql = f"SELECT {wanted} FROM metrics_series WHERE {where} ORDER BY id {lock}"  # noqa: S608
     read = moment_reader()
     with statements.planned(connection) as cursor:
         cursor.execute(sql, [parameter])
@@ -95,7 +89,7 @@ def lock_series(ids: Collection[int]) -> dict[int, Locked]:
         }
 
 
-def insert_samples(samples: Sequence[NewSample]) -> list[int]:
+def insert_samples(samples: Sequence[NewSample]) -> Sequence[int]:
     """Store them; their ids, in the same order."""
     if is_postgres():
         return _insert_samples_postgres(samples) if len(samples) < COPY_FROM else _copy_samples(samples)
@@ -152,13 +146,13 @@ def store_at_once(samples: Sequence[NewSample], tags_hashes: Sequence[str]) -> l
     series is there with its digest.
     """
     series_ids, values, ats, received = zip(*samples, strict=True)
-    columns = [
+    sent = [
         _array(series_ids), "{" + ",".join(tags_hashes) + "}", _array(values), _array_of_moments(ats),
         _array_of_moments(received),
     ]  # fmt: skip
     read = moment_reader()
     with statements.planned(connection) as cursor:
-        cursor.execute(_AT_ONCE, columns)
+        cursor.execute(_AT_ONCE, sent)
         return [Placed(number, None if before is None else read(before)) for number, before in cursor.fetchall()]
 
 
@@ -190,31 +184,17 @@ def _insert_samples_postgres(samples: Sequence[NewSample]) -> list[int]:
         RETURNING id
     """
     series_ids, values, ats, received = zip(*samples, strict=True)
-    columns = [_array(series_ids), _array(values), _array_of_moments(ats), _array_of_moments(received)]
+    sent = [_array(series_ids), _array(values), _array_of_moments(ats), _array_of_moments(received)]
     with statements.planned(connection) as cursor:
-        cursor.execute(sql, columns)
+        cursor.execute(sql, sent)
         return sorted(row[0] for row in cursor.fetchall())
 
 
-def _copy_samples(samples: Sequence[NewSample]) -> list[int]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval('metrics_sample_id_seq') FROM generate_series(1, %s)", [len(samples)])
-        ids = sorted([row[0] for row in cursor.fetchall()])
-        times = {at: _microseconds(at) for row in samples for at in (row.at, row.received_at)}
-        pack = _COPIED.pack
-        packed = [
-            pack(5, 8, number, 8, row[0], 8, row[1], 8, times[row[2]], 8, times[row[3]])
-            for number, row in zip(ids, samples, strict=True)
-        ]
-        with connection.wrap_database_errors, cursor.copy(_COPY) as copy:
-            copy.write(b"".join((_COPY_HEAD, *packed, _COPY_TAIL)))
+def _copy_samples(samples: Sequence[NewSample]) -> Sequence[int]:
+    ids = columns.take_ids(len(samples))
+    series_ids, values, ats, received = zip(*samples, strict=True)
+    columns.copy(ids, series_ids, values, [at.timestamp() for at in ats], [at.timestamp() for at in received])
     return ids
-
-
-def _microseconds(at: datetime) -> int:
-    """Since 2000, as PostgreSQL counts."""
-    # Rounded, a double of epoch seconds is exact until the year 2242.
-    return round(at.timestamp() * 1e6) - _MICROSECONDS_UNTIL_2000
 
 
 def _insert_samples_sqlite(samples: Sequence[NewSample]) -> list[int]:
@@ -229,16 +209,8 @@ def _insert_samples_sqlite(samples: Sequence[NewSample]) -> list[int]:
 
 
 def _advance_postgres(newest: Collection[Newest]) -> None:
-    sql = """
-        UPDATE metrics_series AS series
-        SET last_value = sent.value, last_at = to_timestamp(sent.at), last_sample_id = sent.sample_id
-        FROM unnest(%s::bigint[], %s::double precision[], %s::double precision[], %s::bigint[])
-             AS sent (series_id, value, at, sample_id)
-        WHERE series.id = sent.series_id AND (series.last_at IS NULL OR series.last_at <= to_timestamp(sent.at))
-    """
     series_ids, values, ats, sample_ids = zip(*newest, strict=True)
-    with statements.planned(connection) as cursor:
-        cursor.execute(sql, [_array(series_ids), _array(values), _array_of_moments(ats), _array(sample_ids)])
+    columns.advance(series_ids, values, [at.timestamp() for at in ats], sample_ids)
 
 
 def _array(numbers: Iterable[float]) -> str:

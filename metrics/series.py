@@ -46,7 +46,7 @@ _evicting = threading.Lock()
 
 def key_of(name: str, tags: dict[str, str]) -> Key:
     """What tells one series from another: the order in which tags were sent does not."""
-    return name, tuple(sorted(tags.items()))
+    return name, tuple(sorted(tags.items()) if len(tags) > 1 else tags.items())
 
 
 def resolve(keys: Iterable[Key], *, at: datetime, senders: Mapping[Key, str]) -> dict[Key, Known]:
@@ -66,7 +66,7 @@ def resolve(keys: Iterable[Key], *, at: datetime, senders: Mapping[Key, str]) ->
 def remembered(keys: Iterable[Key]) -> list[Known] | None:
     """The series of these keys by memory alone; None when one of them is not there. Any may have been dropped."""
     found = [_remembered.get(key) for key in keys]
-    return None if None in found else cast("list[Known]", found)
+    return cast("list[Known]", found) if all(found) else None
 
 
 def remember(found: dict[Key, Known]) -> None:

@@ -1,32 +1,29 @@
 """Which policies some readings may trouble, found without judging any: most readings touch none."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from actions import queries
 from metrics.formats.reading import EventReading, Reading
-from metrics.ingest import Stored
+from metrics.ingest import Stored, StoredSample
 from metrics.targets import target_of
 from policies import book, incidents
-from policies.book import Alike, Book, Pair
+from policies.book import Alike, Book, Pair, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concerned:
     """The pairs of policy and target that some readings are about."""
 
+    targets: frozenset[str]
+    """Every target among them."""
     suspect: frozenset[Pair]
     """To be judged on everything their conditions need."""
-    seen: Mapping[str, tuple[Alike, ...]]
+    seen: Mapping[str, Sequence[Alike]]
     """By target, the rules that a new value of it was held against."""
     cleared_count: int
     """How many pairs are healthy by the new values alone: nothing is to be judged there unless an incident is live."""
-
-    @property
-    def targets(self) -> set[str]:
-        """Every target among them."""
-        return {target for _, target in self.suspect} | self.seen.keys()
 
     def cleared(self, targets: Collection[str]) -> set[Pair]:
         """Those pairs, of these targets alone."""
@@ -63,7 +60,7 @@ def look_at_each(many: Sequence[Stored], *, at: datetime) -> list[Look]:
     """The same for several, with one question to the database for all of them."""
     in_force = book.current(at)
     concerned = [of(in_force, stored) for stored in many]
-    targets = {target for one in concerned for target in one.targets}
+    targets = frozenset[str]().union(*(one.targets for one in concerned))
     awake = incidents.live_targets(targets) | queries.targets_to_verify(targets, due_at=at) if targets else set()
     return [
         Look(in_force=in_force, concerned=one, awake=frozenset(awake & one.targets) if awake else frozenset())
@@ -74,29 +71,47 @@ def look_at_each(many: Sequence[Stored], *, at: datetime) -> list[Look]:
 def of(in_force: Book, stored: Stored) -> Concerned:
     """Which policies read these readings, on which targets. A late sample corrects history and concerns none."""
     suspect: set[Pair] = set()
-    seen: dict[str, dict[Alike, None]] = {}
-    for sample in stored.samples:
-        if sample.late:
-            continue
-        for alike in in_force.alike.get(sample.name, ()):
-            target = alike.first.target_of(tags=sample.tags, target=sample.target)
-            if alike.first.covers(target):
-                seen.setdefault(target, {})[alike] = None
-                troubled = alike.sieve.troubled(sample.value)
-                if troubled:
-                    suspect.update([(policy_id, target) for policy_id in troubled])
+    seen: dict[str, list[Alike]] = {}
+    plain = 0
+    for name, samples in _timely(stored.samples).items():
+        for alike in in_force.alike.get(name, ()):
+            targets = _targets(alike.first, samples)
+            covered = set(filter(alike.first.covers, set(targets)))
+            suspect.update((policy_id, target) for policy_id in alike.sieve.always for target in covered)
+            low, high = alike.sieve.calm
+            for target, sample in zip(targets, samples, strict=True):
+                if not low < sample.value < high and target in covered:
+                    suspect.update([(policy_id, target) for policy_id in alike.sieve.troubled(sample.value)])
+            for target in covered:
+                seen.setdefault(target, []).append(alike)
+            plain += alike.sieve.plain * len(covered)
     for event in stored.events:
         for rule in in_force.heard(event.name):
             target = rule.target_of(tags=event.tags, target=event.target)
             if rule.covers(target):
                 suspect.add((rule.policy_id, target))
-    plain = sum(alike.sieve.plain for many in seen.values() for alike in many)
     crossed = sum(in_force.rules[policy_id].line is not None for policy_id, _ in suspect)
     return Concerned(
         suspect=frozenset(suspect),
         seen={target: tuple(alike) for target, alike in seen.items()},
+        targets=frozenset({target for _, target in suspect} | seen.keys()),
         cleared_count=plain - crossed,
     )
+
+
+def _timely(samples: Iterable[StoredSample]) -> dict[str, list[StoredSample]]:
+    """By metric, those that are not late."""
+    by_name: dict[str, list[StoredSample]] = {}
+    for sample in samples:
+        if not sample.late:
+            by_name.setdefault(sample.name, []).append(sample)
+    return by_name
+
+
+def _targets(rule: Rule, samples: Sequence[StoredSample]) -> list[str]:
+    if rule.regroups:
+        return [rule.target_of(tags=sample.tags, target=sample.target) for sample in samples]
+    return [sample.target for sample in samples]
 
 
 def spoken_for(in_force: Book, reading: Reading | EventReading) -> set[str]:

@@ -35,22 +35,23 @@ class Sieve[Member]:
     """All of them, in the order given."""
     plain: int
     """How many have a line: only those can be cleared by a value alone."""
-    _always: tuple[Member, ...]
+    always: tuple[Member, ...]
+    """Those without a line: every value troubles them."""
     _odd: tuple[tuple[Bound, Member], ...]
     _above: _Ladder[Member]
     _at_least: _Ladder[Member]
     _below: _Ladder[Member]
     _at_most: _Ladder[Member]
 
-    _calm: tuple[float, float]
-    """Between these two, which are no part of it, a value crosses none of the sorted lines."""
+    calm: tuple[float, float]
+    """Between these two, which are no part of it, a value crosses no line."""
 
     def troubled(self, value: float) -> Sequence[Member]:
         """Those whose line the value crosses, and those that have none; in no order that means anything."""
-        if not self._odd and self._calm[0] < value < self._calm[1]:
-            return self._always  # as nearly every value: four searches less
+        if self.calm[0] < value < self.calm[1]:
+            return self.always  # as nearly every value: four searches less
         return [
-            *self._always,
+            *self.always,
             *(member for line, member in self._odd if line.broken_by(value)),
             *self._above.until(bisect_left, value),
             *self._at_least.until(bisect_right, value),
@@ -81,13 +82,13 @@ def sieve[Member](lines: Iterable[tuple[Member, Bound | None]]) -> Sieve[Member]
     return Sieve(
         members=tuple(member for member, _ in given),
         plain=len(given) - len(found.always),
-        _always=tuple(found.always),
+        always=tuple(found.always),
         _odd=tuple(found.odd),
         _above=ladders[Comparison.EXCEEDS],
         _at_least=ladders[Comparison.AT_LEAST],
         _below=ladders[Comparison.BELOW],
         _at_most=ladders[Comparison.AT_MOST],
-        _calm=_calm(ladders),
+        calm=_NEVER if found.odd else _calm(ladders),
     )
 
 
@@ -107,6 +108,7 @@ def grouped[Key: Hashable, Member](
     return {key: sieve(members) for key, members in sorted_out.items()}
 
 
+_NEVER = (math.inf, -math.inf)
 _SORTED = frozenset({Comparison.EXCEEDS, Comparison.AT_LEAST, Comparison.BELOW, Comparison.AT_MOST})
 
 

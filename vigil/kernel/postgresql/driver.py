@@ -9,10 +9,13 @@ from typing import Any
 
 import psycopg
 from psycopg import *  # noqa: F403  Django asks the module of its driver for every kind of error
+from psycopg.adapt import Dumper
 from psycopg.errors import ConnectionTimeout, _WaitTimeout
+from psycopg.pq import Format
 
 from vigil.kernel import patience
 from vigil.kernel.patience import silence
+from vigil.kernel.postgresql import arrays
 
 PATIENCE_SECONDS = 6.0
 """Longer than any statement may take here (5 s, vigil.environment), so that a server that works answers first."""
@@ -51,6 +54,24 @@ class PatientConnection(psycopg.Connection[Any]):
             raise NoAnswer(f"the database did not answer within {seconds:.3g} s") from None
 
 
+class _PackedDumper(Dumper):
+    """What is packed already is sent as it is."""
+
+    format = Format.BINARY
+    of: type[bytes]
+
+    def dump(self, obj: bytes) -> bytes:
+        return obj
+
+
+class _WholeDumper(_PackedDumper):
+    oid, of = 1016, arrays.Whole
+
+
+class _RealDumper(_PackedDumper):
+    oid, of = 1022, arrays.Real
+
+
 def connect(**options: Any) -> PatientConnection:  # type: ignore[no-redef]
     """What Django calls."""
     left = patience.left()
@@ -65,6 +86,8 @@ def connect(**options: Any) -> PatientConnection:  # type: ignore[no-redef]
             silence.fell(partial(_answers, options))
         raise
     connection.made_with = options
+    for dumper in (_WholeDumper, _RealDumper):
+        connection.adapters.register_dumper(dumper.of, dumper)
     return connection
 
 
