@@ -5,14 +5,21 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from django.db import connection
 
-from metrics import rows
+from metrics import rows, selections
 from metrics.models import Event, Series
+from metrics.selections import Selection
 from vigil.kernel.database import one_of
+
+type Among = Mapping[str, Selection]
+"""By metric: the targets whose series are to be read; of a metric that is not there, all."""
+
+EVERYWHERE: Among = MappingProxyType({})
 
 SUMMABLE = 1e290
 """Samples larger than this are left out of sums."""
@@ -76,11 +83,14 @@ class EventData(msgspec.Struct, frozen=True):
     at: datetime
 
 
-def latest(*, metrics: Collection[str], targets: Collection[str] | None = None) -> list[SeriesData]:
+def latest(
+    *, metrics: Collection[str], targets: Collection[str] | None = None, among: Among = EVERYWHERE
+) -> list[SeriesData]:
     """Every series of these metrics that has a sample, with its newest one, however old that is; one query."""
-    where, parameters = _of(metrics, targets)
+    where, parameters = _of(metrics, targets, among)
     columns = f"id, name, tags, target, last_sample_id, {rows.moment('last_at')}, last_value"
-    sql = f"SELECT {columns} FROM metrics_series WHERE {where} AND last_at IS NOT NULL ORDER BY id"  # noqa: S608
+    # Not by `id` as it stands: to have them in that order a database would go through all series there are.
+    sql = f"SELECT {columns} FROM metrics_series WHERE {where} AND last_at IS NOT NULL ORDER BY id + 0"  # noqa: S608
     read = rows.moment_reader()
     return [
         SeriesData(number, name, _tags(tags), target, (Point(sample, read(at), value),))
@@ -89,14 +99,14 @@ def latest(*, metrics: Collection[str], targets: Collection[str] | None = None) 
 
 
 def latest_until(
-    *, metrics: Collection[str], until: datetime, targets: Collection[str] | None = None
+    *, metrics: Collection[str], until: datetime, targets: Collection[str] | None = None, among: Among = EVERYWHERE
 ) -> list[SeriesData]:
     """As `latest` would have answered at `until`, as far as retention has kept it: for looking back, not for sweeps."""
-    where, parameters = _of(metrics, targets)
+    where, parameters = _of(metrics, targets, among)
     sql = f"""
         SELECT series.id, name, tags, target, sample.id, {rows.moment("sample.at")}, sample.value
         FROM (SELECT id, name, tags, target FROM metrics_series WHERE {where}) AS series {_join_newest()}
-        ORDER BY series.id
+        ORDER BY series.id + 0
     """  # noqa: S608
     read = rows.moment_reader()
     return [
@@ -106,13 +116,22 @@ def latest_until(
 
 
 def window(
-    *, metrics: Collection[str], since: datetime, until: datetime, targets: Collection[str] | None = None
+    *,
+    metrics: Collection[str],
+    since: datetime,
+    until: datetime,
+    targets: Collection[str] | None = None,
+    among: Among = EVERYWHERE,
 ) -> list[SeriesData]:
     """The series of these metrics with samples in `since < at <= until`, oldest first; two queries in all."""
-    where, parameters = _of(metrics, targets)
+    where, parameters = _of(metrics, targets, among)
     kin = f"SELECT id, name, tags, target FROM metrics_series WHERE {where}"  # noqa: S608
     about = {row[0]: row for row in _fetch(kin, parameters)}
-    points = _points(where, parameters, since=since, until=until) if about else {}
+    if selections.is_some(metrics, among):
+        of_these, ids = rows.of_series(about)
+    else:
+        of_these, ids = _of_series(where), parameters
+    points = _points(of_these, ids, since=since, until=until) if about else {}
     return [
         SeriesData(number, about[number][1], _tags(about[number][2]), about[number][3], found)
         for number, found in points.items()
@@ -162,14 +181,26 @@ def samples_total(*, metrics: Collection[str], since: datetime, until: datetime)
 
 
 def summaries(
-    *, metrics: Collection[str], since: datetime, until: datetime, targets: Collection[str] | None = None
+    *,
+    metrics: Collection[str],
+    since: datetime,
+    until: datetime,
+    targets: Collection[str] | None = None,
+    among: Among = EVERYWHERE,
 ) -> dict[int, Summary]:
-    """Samples in `since < at <= until`, summed up by the database; by series, one query, none for an empty series."""
-    where, parameters = _of(metrics, targets)
+    """Samples in `since < at <= until`, summed up by the database; by series, one query, none for an empty series.
+
+    `among` some targets, their series are asked for before: two queries.
+    """
+    where, parameters = _of(metrics, targets, among)
+    of_these = _of_series(where)
+    if selections.is_some(metrics, among):
+        kin = f"SELECT id FROM metrics_series WHERE {where}"  # noqa: S608
+        of_these, parameters = rows.of_series([number for (number,) in _fetch(kin, parameters)])
     sums = "sum(value) FILTER (WHERE value BETWEEN %s AND %s)"
     sql = f"""
         SELECT series_id, count(*), coalesce({sums}, 0.0), min(value), max(value) FROM metrics_sample
-        WHERE series_id IN (SELECT id FROM metrics_series WHERE {where}) AND at > %s AND at <= %s
+        WHERE {of_these} AND at > %s AND at <= %s
         GROUP BY series_id
     """  # noqa: S608
     found = _fetch(sql, [-SUMMABLE, SUMMABLE, *parameters, rows.stamp(since), rows.stamp(until)])
@@ -196,9 +227,9 @@ def event_names(*, since: datetime, until: datetime) -> list[str]:
     return sorted(Event.objects.filter(at__gt=since, at__lte=until).values_list("name", flat=True).distinct())
 
 
-def targets(*, metrics: Collection[str]) -> list[str]:
+def targets(*, metrics: Collection[str], among: Among = EVERYWHERE) -> list[str]:
     """Every target that ever sent one of these metrics, sorted."""
-    where, parameters = _of(metrics, None)
+    where, parameters = _of(metrics, None, among)
     sql = f"SELECT DISTINCT target FROM metrics_series WHERE {where} AND last_at IS NOT NULL"  # noqa: S608
     return sorted(target for (target,) in _fetch(sql, parameters))
 
@@ -215,20 +246,25 @@ def series_total() -> int:
     return Series.objects.count()
 
 
-def _of(names: Collection[str], targets: Collection[str] | None) -> tuple[str, list[Any]]:
+def _of(names: Collection[str], targets: Collection[str] | None, among: Among = EVERYWHERE) -> tuple[str, list[Any]]:
     """The condition on name and target, with its parameters."""
-    where, parameter = one_of("name", names)
+    where, parameters = selections.condition(names, among)
     if targets is None:
-        return where, [parameter]
-    among, also = one_of("target", targets)
-    return f"{where} AND {among}", [parameter, also]
+        return where, parameters
+    named, also = one_of("target", targets)
+    return f"{where} AND {named}", [*parameters, also]
 
 
-def _points(where: str, parameters: list[Any], *, since: datetime, until: datetime) -> dict[int, tuple[Point, ...]]:
-    """The samples of the series that `where` names, by series."""
+def _of_series(where: str) -> str:
+    """That a sample is of a series of which this holds."""
+    return f"series_id IN (SELECT id FROM metrics_series WHERE {where})"  # noqa: S608
+
+
+def _points(of_these: str, parameters: list[Any], *, since: datetime, until: datetime) -> dict[int, tuple[Point, ...]]:
+    """The samples of these series, by series."""
     sql = f"""
         SELECT series_id, id, {rows.moment("at")}, value FROM metrics_sample
-        WHERE series_id IN (SELECT id FROM metrics_series WHERE {where}) AND at > %s AND at <= %s
+        WHERE {of_these} AND at > %s AND at <= %s
         ORDER BY series_id, at, id
     """  # noqa: S608
     found = _fetch(sql, [*parameters, rows.stamp(since), rows.stamp(until)])

@@ -89,6 +89,18 @@ def lock_series(ids: Collection[int]) -> dict[int, Locked]:
         }
 
 
+def of_series(ids: Collection[int]) -> tuple[str, list[Any]]:
+    """That a sample is of one of these series, with the parameters.
+
+    Where they are few among many: asked in one statement which series it is about, PostgreSQL may look at all of them,
+    or at all samples, since it cannot know how few of either that leaves.
+    """
+    if is_postgres():
+        return "series_id = ANY(%s::bigint[])", [_array(ids)]
+    where, parameter = one_of("series_id", ids)
+    return where, [parameter]
+
+
 def insert_samples(samples: Sequence[NewSample]) -> Sequence[int]:
     """Store them; their ids, in the same order."""
     if is_postgres():

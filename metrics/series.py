@@ -10,6 +10,7 @@ from itertools import batched, islice
 from typing import NamedTuple, cast
 
 from django.conf import settings
+from django.db import connection
 
 from metrics import targets
 from metrics.models import NewSeries, Series
@@ -146,9 +147,17 @@ def _check_senders(more: Mapping[str, int], at: datetime) -> None:
 
 def _check_cardinality(more: int) -> None:
     most: int = settings.VIGIL_CARDINALITY_MAX
-    if Series.objects.count() + more > most:
+    if _at_most() + more > most and Series.objects.count() + more > most:
         raise CardinalityExceeded(
             f"This would make more than {most} series. Drop tags whose value changes all the time, such as ids, "
             "or raise VIGIL_CARDINALITY_MAX.",
             retry_after=UNTIL_TRIED_AGAIN_SECONDS,
         )
+
+
+def _at_most() -> int:
+    """More series than this there are not: how many ids lie between the first and the last. No need to count them."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT (SELECT max(id) FROM metrics_series) - (SELECT min(id) FROM metrics_series) + 1")
+        (between,) = cursor.fetchone()
+    return between or 0

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from metrics import queries
-from metrics.queries import EventData, SeriesData
+from metrics.queries import Among, EventData, SeriesData
 from metrics.targets import target_of
-from policies import prometheus
+from policies import coverage, prometheus
 from policies.book import Rule
 from policies.engine import globs
 from policies.engine.values import Answer, Event, Question, Sample, Series, TargetData
@@ -129,7 +129,7 @@ def load(
     looking_back: bool = False,
     back_to: datetime | None = None,
 ) -> Data:
-    """Read everything the rules need up to `at`, for some targets or for all.
+    """Read everything the rules need up to `at`, for some targets or for all that the rules may be about.
 
     A metric is read as far back as any of these rules, or of those `beside` them, asks for. `looking_back`: `at` is in
     the past, and what came since is not to be seen. With `back_to` at least everything since then is read.
@@ -139,7 +139,8 @@ def load(
     needed = wanted(rules, beside=beside)
     if back_to is not None and back_to < at:
         needed = replace(needed, windows={**needed.windows, **_all_since(needed, at - back_to)})
-    merged = _merge(_read(needed, at=at, targets=targets, looking_back=looking_back))
+    among = coverage.of(rules) if targets is None else queries.EVERYWHERE
+    merged = _merge(_read(needed, at=at, targets=targets, among=among, looking_back=looking_back))
     by_metric: dict[str, list[tuple[str, Series]]] = defaultdict(list)
     for own, series in merged:
         by_metric[series.name].append((own, series))
@@ -173,14 +174,16 @@ def _by_window(spans: Mapping[str, timedelta]) -> dict[timedelta, frozenset[str]
     return {span: frozenset(names) for span, names in windows.items()}
 
 
-def _read(needed: Wanted, *, at: datetime, targets: Collection[str] | None, looking_back: bool) -> list[SeriesData]:
+def _read(
+    needed: Wanted, *, at: datetime, targets: Collection[str] | None, among: Among, looking_back: bool
+) -> list[SeriesData]:
     found: list[SeriesData] = []
     for span, names in needed.windows.items():
-        found += queries.window(metrics=names, since=at - span, until=at, targets=targets)
+        found += queries.window(metrics=names, since=at - span, until=at, targets=targets, among=among)
     if needed.metrics and looking_back:
-        found += queries.latest_until(metrics=needed.metrics, until=at, targets=targets)
+        found += queries.latest_until(metrics=needed.metrics, until=at, targets=targets, among=among)
     elif needed.metrics:
-        found += queries.latest(metrics=needed.metrics, targets=targets)
+        found += queries.latest(metrics=needed.metrics, targets=targets, among=among)
     return found
 
 

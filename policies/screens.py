@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from metrics import queries
-from policies import judging
+from metrics.queries import Among
+from policies import coverage, judging
 from policies.book import Pair, Rule
 from policies.engine import screening
+from policies.engine import targets as patterns
 from policies.engine.lifecycle import OnNoData
 from policies.engine.screening import Fleet, Heard, Reads, Summary, Windowed
 from policies.engine.values import Outcome, Sample
@@ -131,7 +133,7 @@ class Names:
         return self.chosen[pattern]
 
     def _choose(self, pattern: str, rule: Rule) -> Iterable[str]:
-        prefix = "" if pattern == "all" else pattern.partition("*")[0].partition("?")[0]
+        prefix = patterns.beginning(pattern)
         begin = bisect_left(self.ordered, prefix)
         end = bisect_right(self.ordered, prefix, lo=begin, key=lambda name: name[: len(prefix)])
         stretch = self.ordered[begin:end]
@@ -145,10 +147,11 @@ class _Shelf:
 
     def __init__(self, rules: Collection[Rule], *, at: datetime, targets: Collection[str] | None) -> None:
         self._at = at
-        self._series = _series(rules, targets)
+        among = coverage.of(rules) if targets is None else queries.EVERYWHERE
+        self._series = _series(rules, targets, among)
         reads = [found for rule in rules if (found := screening.reads(rule.condition)) is not None]
-        self._summaries = _summaries(reads, at=at, targets=targets)
-        self._exact = _exact(reads, at=at, targets=targets)
+        self._summaries = _summaries(reads, at=at, targets=targets, among=among)
+        self._exact = _exact(reads, at=at, targets=targets, among=among)
         self._fleets: dict[str, Fleet] = {}
         self._names: dict[tuple[str, frozenset[str]], Names] = {}
 
@@ -179,28 +182,28 @@ def _by_tag(tag: str, series: Iterable[Heard]) -> list[Heard]:
     return [one._replace(target=one.tags.get(tag, "")) for one in series]
 
 
-def _series(rules: Iterable[Rule], targets: Collection[str] | None) -> dict[str, list[Heard]]:
+def _series(rules: Iterable[Rule], targets: Collection[str] | None, among: Among) -> dict[str, list[Heard]]:
     metrics = {metric for rule in rules for metric in rule.needs.metrics}
     found: dict[str, list[Heard]] = defaultdict(list)
-    for one in queries.latest(metrics=metrics, targets=targets) if metrics else ():
+    for one in queries.latest(metrics=metrics, targets=targets, among=among) if metrics else ():
         [newest] = one.points
         found[one.name].append(Heard(one.series_id, one.target, one.tags, newest.at, newest.value))
     return found
 
 
 def _summaries(
-    reads: Iterable[Reads], *, at: datetime, targets: Collection[str] | None
+    reads: Iterable[Reads], *, at: datetime, targets: Collection[str] | None, among: Among
 ) -> dict[tuple[str, timedelta], Mapping[int, Summary]]:
     """One query for each window, over all metrics that some rule looks at through it."""
     found: dict[tuple[str, timedelta], Mapping[int, Summary]] = {}
     for window, names in _by_window(pair for read in reads for pair in read.windows):
-        summed = queries.summaries(metrics=names, since=at - window, until=at, targets=targets)
+        summed = queries.summaries(metrics=names, since=at - window, until=at, targets=targets, among=among)
         found |= dict.fromkeys(((name, window) for name in names), summed)
     return found
 
 
 def _exact(
-    reads: Iterable[Reads], *, at: datetime, targets: Collection[str] | None
+    reads: Iterable[Reads], *, at: datetime, targets: Collection[str] | None, among: Among
 ) -> dict[Windowed, Mapping[int, float]]:
     """Aggregates that the database does not work out: the samples of each window are read once for all of them."""
     wanted: dict[tuple[str, timedelta], set[str]] = defaultdict(set)
@@ -209,7 +212,7 @@ def _exact(
             wanted[metric, window].add(aggregate)
     found: dict[Windowed, dict[int, float]] = defaultdict(dict)
     for window, names in _by_window(wanted):
-        for series in queries.window(metrics=names, since=at - window, until=at, targets=targets):
+        for series in queries.window(metrics=names, since=at - window, until=at, targets=targets, among=among):
             samples = [Sample(id=point.id, at=point.at, value=point.value) for point in series.points]
             for aggregate in wanted[series.name, window]:
                 value = screening.exactly(aggregate, samples, window=window, at=at)

@@ -14,7 +14,7 @@ import structlog
 from django.conf import settings
 
 from metrics import queries
-from policies import book, flaps, incidents, judging, readings, screens, silent
+from policies import book, coverage, flaps, incidents, judging, readings, screens, silent
 from policies.book import Book, Pair, Rule
 from policies.engine import conditions, evaluation
 from policies.engine.lifecycle import OnNoData
@@ -38,7 +38,7 @@ type HandOut = Callable[[Sequence[int]], None]
 def plan(in_force: Book, *, run_id: str, at: datetime) -> list[SweepShard]:
     """The shards of this sweep, stored; none when the fleet is small enough to be swept at once."""
     size = settings.VIGIL_SWEEP_SHARD_TARGETS
-    targets = queries.targets(metrics=_metrics(_shared(in_force)))
+    targets = _targets(_shared(in_force))
     if len(targets) <= size:
         return []
     ends = ["", *targets[size - 1 : len(targets) - 1 : size], ""]
@@ -124,13 +124,15 @@ def _shared(in_force: Book) -> list[Rule]:
     ]
 
 
-def _metrics(rules: Iterable[Rule]) -> set[str]:
-    return {metric for rule in rules for metric in rule.needs.metrics}
+def _targets(rules: Iterable[Rule]) -> list[str]:
+    """Every target that their metrics know and that they may be about, in order."""
+    among = coverage.of(rules)
+    return queries.targets(metrics=among.keys(), among=among)
 
 
 def _find(shard: SweepShard, in_force: Book) -> dict[str, object]:
     rules = _shared(in_force)
-    targets = [target for target in queries.targets(metrics=_metrics(rules)) if _holds(shard, target)]
+    targets = [target for target in _targets(rules) if _holds(shard, target)]
     awake = incidents.live(policy_ids=in_force.rules.keys()).keys() | flaps.of().keys()
     heard = [target for target in silent.heard_of(in_force, shard.at) if _holds(shard, target)]
 

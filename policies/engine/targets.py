@@ -15,6 +15,11 @@ def matches(pattern: str, target: str) -> bool:
     return pattern in EVERYTHING or globs.matches(pattern, target)
 
 
+def beginning(pattern: str) -> str:
+    """What every target that the pattern means begins with: the pattern itself when it is a name."""
+    return "" if pattern in EVERYTHING else pattern.partition("*")[0].partition("?")[0]
+
+
 def check(pattern: object) -> None:
     """Raise UnusablePattern unless this is a glob a person can have meant."""
     if not isinstance(pattern, str) or not pattern.strip():

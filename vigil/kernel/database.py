@@ -4,6 +4,7 @@ import json
 import os
 import random
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -143,6 +144,31 @@ def one_of(column: str, values: Collection[str] | Collection[int], *, using: str
     if together is None:
         return f"{column} = ANY(%s)", list(values)
     return f"{column} = ANY(string_to_array(%s, chr({ord(_APART)})))", together
+
+
+def begins_with(column: str, beginning: str, *, using: str = DEFAULT_DB_ALIAS) -> tuple[str, list[str]]:
+    """A condition on text by code points, with its parameters, that an index serves.
+
+    On PostgreSQL that is an index with `varchar_pattern_ops`: any other follows the order of the database's language.
+    """
+    postgres = connections[using].vendor == "postgresql"
+    at_least, before = ("~>=~", "~<~") if postgres else (">=", "<")
+    end = _following(beginning)
+    if not end:
+        return f"{column} {at_least} %s", [beginning]
+    return f"{column} {at_least} %s AND {column} {before} %s", [beginning, end]
+
+
+_SURROGATES = "\ud800", "\udfff"
+
+
+def _following(beginning: str) -> str:
+    """The first text after all that begin so; "" when there is none."""
+    for place in reversed(range(len(beginning))):
+        if beginning[place] != chr(sys.maxunicode):
+            following = chr(ord(beginning[place]) + 1)
+            return beginning[:place] + ("\ue000" if _SURROGATES[0] <= following <= _SURROGATES[1] else following)
+    return ""
 
 
 _APART = "\x1f"

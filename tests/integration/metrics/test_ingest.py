@@ -148,6 +148,16 @@ def test_too_many_series_are_refused_and_nothing_is_stored(settings: Settings) -
     assert (Series.objects.count(), Sample.objects.count()) == (2, 2)
 
 
+def test_series_that_went_make_room_for_others(settings: Settings) -> None:
+    settings.VIGIL_CARDINALITY_MAX = 3
+    for host in ("a", "b", "c"):
+        sample(1.0, host=host)
+    Series.objects.filter(target="b").delete()
+    sample(1.0, host="d")
+    with pytest.raises(ingest.CardinalityExceeded):
+        sample(1.0, host="e")
+
+
 def test_one_sender_may_bring_so_many_new_series_a_day(settings: Settings) -> None:
     settings.VIGIL_NEW_SERIES_PER_KEY = 2
     at = datetime(2026, 5, 1, 23, 59, tzinfo=UTC)

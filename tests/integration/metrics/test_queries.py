@@ -4,8 +4,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from metrics import ingest, queries
+from metrics import ingest, queries, selections
 from metrics.formats.reading import Reading
+from metrics.selections import Selection
 from tests.integration.metrics.cast import NOON, ago, event, sample
 
 pytestmark = pytest.mark.django_db
@@ -120,3 +121,68 @@ def test_every_microsecond_comes_back_exactly() -> None:
     ingest.store(readings=[Reading("a", 1.0, {}, at) for at in ats], at=NOON)
     (found,) = queries.window(metrics=["a"], since=ago(3_600 * 301), until=NOON)
     assert [point.at for point in found.points] == sorted(ats)
+
+
+ODD = (
+    "web-",
+    "web-1",
+    "web-10",
+    "Web-1",
+    "wec",
+    "we",
+    "wéb-1",
+    "web\ud7ff-1",
+    "web\ue000-1",
+    "web\U0010ffff",
+    "%",
+    "_x",
+)
+BEGINNINGS = ("web-", "we", "w", "web-1", "wé", "web\ud7ff", "web\U0010ffff", "%", "_", "x")
+
+
+def test_targets_that_begin_with_something_are_found_by_code_points() -> None:
+    ingest.store(readings=[Reading("cpu_usage", 1.0, {"host": target}, NOON) for target in ODD], at=NOON)
+    for beginning in BEGINNINGS:
+        among = {"cpu_usage": Selection(beginnings=frozenset({beginning}))}
+        found = queries.targets(metrics=["cpu_usage"], among=among)
+        assert found == sorted(target for target in ODD if target.startswith(beginning)), beginning
+
+
+def test_each_metric_is_read_among_its_own_targets() -> None:
+    for name in ("cpu_usage", "load", "disk"):
+        for host in ("web-1", "web-2", "db-1", "mail"):
+            sample(1.0, name=name, host=host)
+    among = {
+        "cpu_usage": Selection(names=frozenset({"mail"}), beginnings=frozenset({"web-", "d"})),
+        "load": Selection(names=frozenset({"db-1"})),
+    }
+    found = {(one.name, one.target) for one in queries.latest(metrics=["cpu_usage", "load", "disk"], among=among)}
+    assert found == {
+        *(("cpu_usage", host) for host in ("web-1", "web-2", "db-1", "mail")),
+        ("load", "db-1"),
+        *(("disk", host) for host in ("web-1", "web-2", "db-1", "mail")),
+    }
+    some = queries.summaries(metrics=["load"], since=ago(60), until=NOON, among=among)
+    assert len(some) == 1
+    assert queries.latest(metrics=["cpu_usage"], targets={"web-1", "x"}, among=among)[0].target == "web-1"
+
+
+def test_nothing_selected_is_nothing_read() -> None:
+    sample(1.0, host="a")
+    assert queries.latest(metrics=["cpu_usage"], among={"cpu_usage": Selection()}) == []
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="says something about PostgreSQL alone")
+def test_an_index_finds_the_targets_that_begin_with_something() -> None:
+    web_or_db = Selection(beginnings=frozenset({"web-1", "db-1"}))
+    where, parameters = selections.condition(["cpu_usage"], {"cpu_usage": web_or_db})
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            INSERT INTO metrics_series (name, tags, tags_hash, target, created_at)
+            SELECT 'cpu_usage', '{}', kind || number, kind || number, now()
+            FROM generate_series(1000, 9999) AS number, unnest(ARRAY['web-', 'db-', 'x-']) AS kind
+        """)
+        cursor.execute("ANALYZE metrics_series")
+        cursor.execute(f"EXPLAIN SELECT id FROM metrics_series WHERE {where}", parameters)  # noqa: S608
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert plan.count("Index Scan on series_by_name_and_beginning") == 2, plan

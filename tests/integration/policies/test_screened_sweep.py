@@ -2,7 +2,7 @@
 
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -11,9 +11,11 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext, override_settings
 
 from actions.models import Action
-from metrics import ingest, queries
+from metrics import ingest, queries, selections
 from metrics.formats.reading import EventReading, Reading
-from policies import book, documents, fitness, intake, screens, sweep
+from metrics.selections import Selection
+from policies import book, coverage, documents, fitness, intake, readings, screens, sweep
+from policies.book import Rule
 from policies.engine import screening
 from policies.models import Decision, Incident
 from tests.integration.policies import cast
@@ -51,7 +53,7 @@ CONDITIONS = [
 def _write(chance: random.Random) -> None:
     for number, condition in enumerate(chance.sample(CONDITIONS, 9)):
         by_zone = {"target_tag": "zone", "target": "*"}
-        by_host = {"target": chance.choice(["web-*", "*", "web-1", "?b-*", "all"])}
+        by_host = {"target": chance.choice(["web-*", "*", "web-1", "web-?", "w*-2", "?b-*", "d*", "all"])}
         fields: dict[str, object] = {
             "name": f"policy-{number}",
             "condition": condition,
@@ -147,6 +149,20 @@ def test_the_same_incidents_decisions_and_actions(at: datetime, seed: int) -> No
     assert screened[1], "nothing happened, so nothing was compared"
 
 
+@pytest.mark.parametrize("seed", range(6, 9))
+def test_the_same_without_looking_at_other_targets_series(at: datetime, seed: int) -> None:
+    _write(random.Random(seed))
+    moments = [at + gap * SECOND for gap in (0, 15, 30, 300, 315)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coverage, "of", _everything)
+        everything = _comes_to(moments, screened=False, seed=seed)
+    assert _comes_to(moments, screened=True, seed=seed) == everything
+    assert _comes_to(moments, screened=False, seed=seed) == everything
+    with override_settings(VIGIL_SWEEP_SHARD_TARGETS=2):
+        assert _comes_to(moments, screened=True, seed=seed) == everything
+    assert everything[1], "nothing happened, so nothing was compared"
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_the_same_when_a_large_batch_is_screened_at_the_door(at: datetime, seed: int) -> None:
     _write(random.Random(seed))
@@ -170,6 +186,27 @@ def test_healthy_targets_are_counted_and_their_samples_are_not_read(at: datetime
     assert "web-8" not in points
 
 
+def test_series_of_targets_that_no_policy_covers_are_not_read(at: datetime) -> None:
+    cast.policy(condition="avg(cpu, 5m) > 60", target="web-*")
+    cast.policy(name="other", condition="max(cpu, 5m) > 60", target="db-1")
+    cast.policy(name="slow", condition="not cpu < 60", target="db-1")
+    _store_values(at, {"web-1": 50.0, "web-2": 70.0, "wec-1": 90.0, "db-1": 50.0, "db-10": 90.0})
+    rules = book.current(at).rules.values()
+    read = readings.load(rules=list(rules), at=at).series["cpu"]
+    assert sorted(target for target, _ in read) == ["db-1", "web-1", "web-2"]
+    with CaptureQueriesContext(connection) as seen:
+        assert sweep.run(at=at).targets == 3
+    assert len([query for query in seen if "sum(value)" in query["sql"]]) == 1
+
+
+def test_a_policy_by_a_tag_of_its_own_has_every_series_read(at: datetime) -> None:
+    cast.policy(condition="max(cpu, 5m) > 60", target="eu*", target_tag="zone")
+    cast.policy(name="other", condition="max(cpu, 5m) > 60", target="db-1")
+    ingest.store(readings=[Reading("cpu", 70.0, {"host": "web-1", "zone": "eu"}, at)], at=at)
+    sweep.run(at=at)
+    assert Incident.objects.get().target == "eu"
+
+
 def test_a_sum_too_large_for_the_database_is_no_error(at: datetime) -> None:
     cast.policy(condition="sum(cpu, 5m) > 1")
     for offset in range(3):
@@ -188,6 +225,11 @@ def test_a_pattern_means_the_same_targets_here_as_anywhere() -> None:
         rule = book.provisional(documents.read(cast.HIGH_CPU | {"target": pattern}).document)
         chosen = screens.Names(sorted(names)).covered_by(rule)
         assert chosen == {name for name in names if rule.covers(name)}
+
+
+def _everything(rules: Iterable[Rule]) -> dict[str, Selection]:
+    """As if no pattern said anything about where to look."""
+    return {metric: selections.EVERYTHING for rule in rules for metric in rule.needs.metrics}
 
 
 def _store_values(at: datetime, values: dict[str, float]) -> None:
