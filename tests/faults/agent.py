@@ -11,6 +11,8 @@ from tests.faults.history import spread
 from tests.faults.scene import Scene
 
 BATCH = 5
+OWN_DELAY = 1.0
+"""Seconds that a caller on a crowded machine may itself be late; Vigil has three."""
 
 
 class Agent:
@@ -49,7 +51,7 @@ class Agent:
             "ingest 5xx but 503": sum(n for status, n in self.answers.items() if status >= 500 and status != 503),
             "ingest 503": self.answers[503],
             "slowest 503 s": round(self.refused_after, 1),
-            "503 later than 3 s": self.refused_after > 3,
+            "503 later than 4 s": self.refused_after > 3 + OWN_DELAY,
             "ingest unanswered": self.answers[0],
             "ingest s": spread(self.seconds),
             "ingest answered differently": len(self.different),

@@ -72,7 +72,7 @@ class SkipRow(Exception):
 
 NEVER = frozenset(
     {
-        "503 later than 3 s",
+        "503 later than 4 s",
         "5xx but 503",
         "TERM took longer than 25 s",
         "actions from silence",
