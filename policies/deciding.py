@@ -12,7 +12,7 @@ from actions.guards import Fleet
 from actions.queries import ActionView
 from policies import filling, incidents, ladder, oscillation, proposals, quality
 from policies.book import Rule
-from policies.engine import flapping, lifecycle, muting, planning, rendering
+from policies.engine import flapping, lifecycle, modes, muting, planning, rendering
 from policies.engine.muting import Mute, Subject
 from policies.fleets import Fleets
 from policies.judging import Judgement
@@ -208,6 +208,8 @@ def _take(
     objection = _objection(judgement, step.action, control.state(), at)
     if objection is not None:
         return objection
+    if modes.asks(rule.mode) and not proposals.still_in(rule.mode, policy_id=rule.policy_id):
+        return Decided(answer=Answer.HOLD, guard="mode", reason="The policy's mode was changed a moment ago.")
     cause = common_causes.check(rule=rule, incident=incident, together=together, at=at)
     if cause is not None:
         return _muted(cause)

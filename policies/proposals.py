@@ -35,6 +35,14 @@ def asked_by(mode: str, *, policy_name: str) -> str:
     return _ASKED_BY.get(mode, "").format(policy_name)
 
 
+def still_in(mode: str, *, policy_id: int) -> bool:
+    """Whether the policy is in that mode now.
+
+    A process may go by an earlier one for a second after an edit; what it proposed then would wait with that meaning.
+    """
+    return Policy.objects.filter(pk=policy_id, mode=mode).exists()
+
+
 def mode_changed(policy: Policy, *, at: datetime) -> int:
     """Withdraw what waits for another word than the policy asks for in its present mode; how much that was.
 

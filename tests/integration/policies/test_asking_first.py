@@ -10,7 +10,7 @@ from actions import approvals, dispatch, editors, queries, reaper, steering
 from actions.approvals import NotYourWord, UnableToApprove
 from actions.consent import Voice
 from actions.models import Action, ActionType
-from policies import authoring, transfer
+from policies import authoring, book, transfer
 from policies.models import Decision, Policy
 from policies.remedies import still_wanted
 from tests.integration.actions import make
@@ -138,6 +138,24 @@ def test_what_waits_for_another_word_than_the_policy_asks_for_is_withdrawn_and_d
         return
     assert decided.action is not None
     assert (decided.action.state, decided.action.asks, decided.action.dedup_key) == (*then, action.dedup_key)
+
+
+def test_who_has_not_heard_of_the_new_mode_proposes_nothing_in_the_old_one() -> None:
+    action = _proposed("suggest")
+    _edited(BO, mode="auto")
+    Policy.objects.update(mode="suggest")
+    book.bump()
+    assert [rule.mode for rule in book.current(clock.now()).rules.values()] == ["suggest"]
+    Policy.objects.update(mode="auto")  # told to nobody yet
+    decided = cast.only(cast.post(96, at=clock.now())).decided
+    assert decided is not None
+    assert (decided.answer, decided.guard) == ("hold", "mode")
+    assert [row.pk for row in Action.objects.all()] == [action.id]
+    book.bump()
+    decided = cast.only(cast.post(97, at=clock.now())).decided
+    assert decided is not None
+    assert decided.action is not None
+    assert decided.action.state == "ready"
 
 
 def test_what_heals_before_it_is_decided_anew_is_not_done() -> None:
