@@ -349,11 +349,25 @@ def many(count: int, *, first: int = 0, **order: Any) -> None:
         make.ordered(key=f"policy:high-cpu:incident:{number}:step:0", target=f"web-{number:02}", **order)
 
 
+def fetch_all(caller: Client) -> list[Fetch]:
+    """Everything there is, however slow the machine: one answer is gathered for three seconds."""
+    found: list[Fetch] = []
+    while tasks := fetch(caller):
+        found += tasks
+    return found
+
+
+def rested() -> None:
+    """Let an open circuit have rested."""
+    Circuit.objects.update(opened_at=F("opened_at") - timedelta(hours=1))
+
+
 @pytest.fixture
-def troubled(edge: Client) -> Client:
+def troubled(edge: Client, settings: Any) -> Client:
     """One that could not say of five tasks in a row how they ended."""
+    settings.VIGIL_BREAKER_REST_SECONDS = 3_600  # a slow test must not take up its rest
     many(5)
-    for task in fetch(edge):
+    for task in fetch_all(edge):
         assert report(edge, task, "timeout")[0] == 200
     return edge
 
@@ -363,7 +377,7 @@ def test_five_results_that_nobody_knows_open_the_circuit(troubled: Client) -> No
     assert (circuit.position, circuit.reason) == ("open", "5 failures in a row")
     many(2, first=5)
     assert fetch(troubled) == []
-    Circuit.objects.update(opened_at=F("opened_at") - timedelta(seconds=31))
+    rested()
     [probe] = fetch(troubled)
     assert Circuit.objects.get().position == "half_open"  # that it was fetched says nothing of how it ends
     assert report(troubled, probe, "failed")[0] == 200
@@ -373,7 +387,7 @@ def test_five_results_that_nobody_knows_open_the_circuit(troubled: Client) -> No
 
 def test_a_probe_of_which_nobody_knows_how_it_ended_keeps_the_circuit_open(troubled: Client) -> None:
     many(1, first=5)
-    Circuit.objects.update(opened_at=F("opened_at") - timedelta(seconds=31))
+    rested()
     [probe] = fetch(troubled)
     assert report(troubled, probe, "timeout")[0] == 200
     assert Circuit.objects.get().position == "open"
@@ -392,7 +406,7 @@ def test_the_same_doubt_counts_once(edge: Client) -> None:
 
 def test_five_tasks_that_are_never_reported_open_the_circuit_and_a_late_report_does_not_close_it(edge: Client) -> None:
     many(5)
-    tasks = fetch(edge)
+    tasks = fetch_all(edge)
     for action_id in Action.objects.values_list("pk", flat=True):
         given_up(action_id)
     assert Circuit.objects.get().position == "open"
@@ -402,14 +416,14 @@ def test_five_tasks_that_are_never_reported_open_the_circuit_and_a_late_report_d
 
 def test_a_remediator_that_always_reports_never_has_a_circuit(edge: Client) -> None:
     many(6)
-    for task in fetch(edge):
+    for task in fetch_all(edge):
         assert report(edge, task, "failed")[0] == 200
     assert not Circuit.objects.exists()
 
 
 def test_results_count_for_the_circuit_of_the_policy(edge: Client) -> None:
     many(5)
-    for task in fetch(edge):
+    for task in fetch_all(edge):
         assert report(edge, task, "partial")[0] == 200
     held = make.answer(key="policy:high-cpu:incident:9:step:0", target="web-09")
     assert isinstance(held, dispatch.Held)
