@@ -24,9 +24,13 @@ from tests.servers.stack import Stack, launcher
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(240)]
 
 
+_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
+"""Servers such as collectd are where users that are not root do not look."""
+
+
 def _needs(program: str, *, package: str) -> pytest.MarkDecorator:
     reason = f"{program} is not installed (Debian package {package})"
-    return pytest.mark.skipif(shutil.which(program) is None, reason=reason)
+    return pytest.mark.skipif(shutil.which(program, path=_PATH) is None, reason=reason)
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +43,9 @@ def vigil() -> Iterator[tuple[Stack, str]]:
 
 @contextmanager
 def _running(*command: str) -> Iterator[None]:
+    program = shutil.which(command[0], path=_PATH) or command[0]
     server = subprocess.Popen(
-        command, env={"PATH": os.environ["PATH"]}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [program, *command[1:]], env={"PATH": _PATH}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         yield
