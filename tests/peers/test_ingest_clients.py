@@ -73,23 +73,44 @@ def _scraped(port: int) -> dict[str, float]:
     return found
 
 
-def test_a_prometheus_writes_everything_it_scrapes(vigil: tuple[Stack, str], tmp_path: Path) -> None:
+_NEWER = os.environ.get("VIGIL_TEST_PROMETHEUS_3", "")
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        pytest.param("prometheus", "", id="1.0"),
+        pytest.param(
+            _NEWER,
+            "io.prometheus.write.v2.Request",
+            id="2.0",
+            marks=pytest.mark.skipif(
+                not _NEWER, reason="VIGIL_TEST_PROMETHEUS_3 does not name a Prometheus from 2.54 on, which speaks 2.0"
+            ),
+        ),
+    ],
+)
+def test_a_prometheus_writes_everything_it_scrapes(
+    vigil: tuple[Stack, str], tmp_path: Path, program: str, message: str
+) -> None:
     stack, key = vigil
     port = free_port()
+    job = f"of{message}"
     (tmp_path / "prometheus.yml").write_text(
         "global: {scrape_interval: 1s, external_labels: {region: us-east-1}}\n"
-        "scrape_configs:\n  - job_name: prometheus\n"
+        f"scrape_configs:\n  - job_name: {job}\n"
         f"    static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n"
         "remote_write:\n"
         f"  - url: {stack.base_url}/api/v1/ingest/prometheus\n"
         f"    authorization: {{credentials: {key}}}\n"
-        "    queue_config: {batch_send_deadline: 1s}\n"
+        "    queue_config: {batch_send_deadline: 1s}\n" + (f"    protobuf_message: {message}\n" if message else "")
     )
     command = [
-        "prometheus",
+        program,
         f"--config.file={tmp_path / 'prometheus.yml'}",
         f"--storage.tsdb.path={tmp_path / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
+        *(["--enable-feature=metadata-wal-records"] if message else []),  # 2.0 sends metadata with each series
     ]
     sent = "prometheus_remote_storage_samples_total"
     with _running(*command):
@@ -97,9 +118,9 @@ def test_a_prometheus_writes_everything_it_scrapes(vigil: tuple[Stack, str], tmp
         told = _scraped(port)
     assert told["prometheus_remote_storage_samples_failed_total"] == 0
     assert told["prometheus_remote_storage_samples_retried_total"] == 0
-    (up,) = _series(vigil, "up")
+    [up] = [one for one in _series(vigil, "up") if one["tags"]["job"] == job]
     assert up["last_value"] == 1
-    assert up["tags"] == {"instance": f"127.0.0.1:{port}", "job": "prometheus", "region": "us-east-1"}
+    assert up["tags"] == {"instance": f"127.0.0.1:{port}", "job": job, "region": "us-east-1"}
     assert up["target"] == f"127.0.0.1:{port}"
 
 
