@@ -82,6 +82,31 @@ def test_a_revoked_key_is_dead_in_every_process_within_a_second(vigil: Stack) ->
     assert fresh == [401] * 50
 
 
+def test_an_edited_policy_judges_in_every_process_within_a_second(vigil: Stack) -> None:
+    key = vigil.create_key("editor", scopes="ingest,policies:write")
+    session = vigil.session(key)
+    policies = f"{vigil.base_url}/api/v1/policies"
+    policy = {"name": "edited", "target": "web-*", "mode": "observe", "action": "restart"}
+
+    def judged(host: str) -> set[int]:
+        """How many violations the answers tell, over so many connections that each process has some of them."""
+        address = f"{vigil.base_url}/api/v1/ingest"
+        reading = {"name": "queue_length", "value": 50, "tags": {"host": host}}
+        answers = [requests.post(address, json=reading, headers=session.headers, timeout=10) for _ in range(30)]
+        return {len(answer.json()["violations"]) for answer in answers}
+
+    made = session.post(policies, json=policy | {"condition": "queue_length > 100"}, timeout=10)
+    assert made.status_code == 201, made.text
+    time.sleep(1.0)
+    assert judged("web-02") == {0}
+    # An incident is judged by the version that opened it, so the second edit is seen on a target that has none.
+    for condition, host, violations in (("queue_length > 10", "web-02", 1), ("queue_length > 100", "web-03", 0)):
+        edited = session.patch(f"{policies}/edited", json={"condition": condition}, timeout=10)
+        assert edited.status_code == 200, edited.text
+        time.sleep(1.0)
+        assert judged(host) == {violations}, condition
+
+
 def test_without_a_key_the_door_is_shut(vigil: Stack) -> None:
     answer = requests.post(f"{vigil.base_url}/api/v1/ingest", json=reading(1), timeout=10)
     assert answer.status_code == 401
