@@ -15,7 +15,7 @@ from actions.forms import ActionTypeForm, OrderForm, RemediatorForm
 from actions.models import Action, ActionType, Remediator
 from actions.states import TERMINAL, State, Status, states_of
 from vigil.access import marks, scoped, scopes
-from vigil.access.scoped import ADMINISTRATORS, APPROVERS, OPERATORS, ScopedAdmin
+from vigil.access.scoped import ADMINISTRATORS, APPROVERS, OPERATORS, LongList, ScopedAdmin
 from vigil.audit import entries
 from vigil.kernel import clock, context
 from vigil.kernel.errors import VigilError
@@ -51,7 +51,7 @@ class StatusFilter(admin.SimpleListFilter):
 
 
 @admin.register(Action)
-class ActionAdmin(ScopedAdmin[Action]):
+class ActionAdmin(LongList[Action]):
     """Every action with its story. Nothing is edited: a person orders, cancels, retries, or leaves a note."""
 
     list_display = (

@@ -13,7 +13,7 @@ from metrics.models import Event, Series
 from metrics.queries import Point
 from metrics.ranges import Range
 from vigil.access import marks, scoped
-from vigil.access.scoped import ScopedAdmin
+from vigil.access.scoped import LongList
 from vigil.kernel import clock
 from vigil.kernel.errors import Invalid
 
@@ -30,12 +30,11 @@ NEWEST = 20
 
 
 @admin.register(Series)
-class SeriesAdmin(ScopedAdmin[Series]):
+class SeriesAdmin(LongList[Series]):
     """Every metric with each set of tags, and its newest value."""
 
     list_display = ("name", "target", "shown_tags", "shown_value", "last_at")
     search_fields = ("name", "target")
-    show_full_result_count = False
     search_help_text = "Metric or target"
     ordering = ("name", "target")
 
@@ -76,13 +75,12 @@ class SeriesAdmin(ScopedAdmin[Series]):
 
 
 @admin.register(Event)
-class EventAdmin(ScopedAdmin[Event]):
+class EventAdmin(LongList[Event]):
     """Things that happened: deploys, alerts of others."""
 
     list_display = ("name", "shown_severity", "target", "at")
     list_filter = ("severity",)
     search_fields = ("name", "target")
-    show_full_result_count = False
     search_help_text = "Event or target"
     ordering = ("-at",)
     fields = ("name", "severity", "target", "tags", "payload", "at", "received_at")

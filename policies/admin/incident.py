@@ -17,7 +17,7 @@ from policies.engine import durations
 from policies.models import LIVE, Decision, FlapHistory, Incident
 from policies.story import Moment, Story
 from vigil.access import marks, scoped
-from vigil.access.scoped import OPERATORS, ScopedAdmin
+from vigil.access.scoped import OPERATORS, LongList
 from vigil.kernel import clock
 from vigil.kernel.errors import NotFound, VigilError
 
@@ -91,7 +91,7 @@ class PolicyFilter(admin.SimpleListFilter):
 
 
 @admin.register(Incident)
-class IncidentAdmin(ScopedAdmin[Incident]):
+class IncidentAdmin(LongList[Incident]):
     """Nothing is edited here: a person acknowledges or resolves, and the policies do the rest."""
 
     list_display = (

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.functional import cached_property
 
 from vigil.access import principal, scopes
 from vigil.access.principal import Principal
+from vigil.http import pagination
 from vigil.kernel.errors import VigilError
 
 if TYPE_CHECKING:
@@ -83,6 +86,25 @@ def explained(error: VigilError) -> str:
     return " ".join([error.detail, *places])
 
 
+class InfinitePaginator(Paginator[Any]):
+    """Pages as far as rows are counted; beyond that a filter leads further than turning pages.
+
+    Its name is Unfold's own, whose lists then leave out a second number of results, and theirs of all.
+    """
+
+    template_name = "console/pagination.html"
+
+    @property
+    def more_than(self) -> str:
+        """How many there are at least, when not all were counted."""
+        return f"{pagination.COUNTED_MOST:,}" if self.count > pagination.COUNTED_MOST else ""
+
+    @cached_property
+    def count(self) -> int:
+        """Up to one more than `COUNTED_MOST`."""
+        return pagination.counted(self.object_list) if isinstance(self.object_list, QuerySet) else super().count
+
+
 class ScopedAdmin[M: Model](Themed[M]):
     """A console page whose doors are scopes, not Django's model permissions."""
 
@@ -121,3 +143,10 @@ class ScopedAdmin[M: Model](Themed[M]):
 
     def get_actions(self, request: HttpRequest, *given: Any, **named: Any) -> dict[str, Any]:
         return super().get_actions(request, *given, **named) if allows(request, self.to_act) else {}
+
+
+class LongList[M: Model](ScopedAdmin[M]):
+    """A list that grows for as long as Vigil runs."""
+
+    paginator = InfinitePaginator
+    show_full_result_count = False

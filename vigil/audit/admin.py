@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from vigil.access.scoped import ScopedAdmin
+from vigil.access.scoped import LongList
 from vigil.audit.models import Entry
 
 SUBJECTS = (
@@ -50,13 +50,12 @@ class ByFilter(admin.SimpleListFilter):
 
 
 @admin.register(Entry)
-class EntryAdmin(ScopedAdmin[Entry]):
+class EntryAdmin(LongList[Entry]):
     """Who did what, when and why."""
 
     list_display = ("at", "subject", "kind", "change", "actor", "reason")
     list_filter = (SubjectFilter, ByFilter)
     search_fields = ("=subject", "kind", "actor", "reason", "=request_id")
-    show_full_result_count = False
     search_help_text = "Subject (such as action:12), kind, actor, reason, or a request id"
     ordering = ("-at", "-id")
     fields = (

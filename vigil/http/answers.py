@@ -26,7 +26,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Page(Answer, frozen=True, kw_only=True):
     """What every list has."""
 
-    count: Annotated[int, Meta(ge=0, description="How many there are on all pages.")]
+    count: Annotated[
+        int,
+        Meta(ge=0, description="How many there are on all pages; 10001 says more than 10000, which are not counted."),
+    ]
     next: Annotated[str, Meta(description="The address of the next page.")] | None
     previous: str | None
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from django.contrib import admin
 
 from vigil.access import marks
-from vigil.access.scoped import ADMINISTRATORS, ScopedAdmin
+from vigil.access.scoped import ADMINISTRATORS, LongList, ScopedAdmin
 from vigil.kernel import clock
 from vigil.periodic import gauges
 from vigil.periodic.models import PeriodicRun, WorkerBeat
@@ -36,7 +36,7 @@ def _is_fresh(at: datetime | None) -> bool:
 
 
 @admin.register(PeriodicRun)
-class PeriodicRunAdmin(ScopedAdmin[PeriodicRun]):
+class PeriodicRunAdmin(LongList[PeriodicRun]):
     """Every slot that ran, by whom it was run, and what went wrong."""
 
     to_view = ADMINISTRATORS

@@ -13,6 +13,7 @@ from policies.muting import inhibitions, maintenance, silences
 from tests.browser import scene
 from tests.integration.console.test_who_may import LISTS
 from vigil.access import keys
+from vigil.http import pagination
 from vigil.kernel import clock
 
 pytestmark = pytest.mark.django_db
@@ -53,3 +54,15 @@ def test_no_list_asks_more_for_more_rows(as_role: SignIn) -> None:
     many = {name: _asked(browser, name) for name in LISTS}
     # One more now and then: what mutes is read anew when half a second is over.
     assert {name for name in LISTS if many[name] > few[name] + 1} == set()
+
+
+def test_a_long_list_counts_no_further_than_pages_are_turned(as_role: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser, address = as_role("superuser"), reverse("admin:metrics_series_changelist")
+    for number in range(6):
+        scene.send("cpu_percent", 10, f"web-{number}")
+    assert "6 series" in " ".join(browser.get(address).content.decode().split())
+    monkeypatch.setattr(pagination, "COUNTED_MOST", 4)
+    with CaptureQueriesContext(connection) as asked:
+        page = " ".join(browser.get(address).content.decode().split())
+    assert "more than 4 series" in page
+    assert all("LIMIT 5" in query["sql"] for query in asked if "COUNT(*)" in query["sql"] and "series" in query["sql"])

@@ -2,13 +2,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from time_machine import TimeMachineFixture
 
 from metrics import ingest
 from metrics.formats.reading import Reading
 from tests.integration.metrics.cast import NOON, ago, sample
 from vigil.access import keys
+from vigil.http import pagination
 
 pytestmark = pytest.mark.django_db
 
@@ -58,6 +61,21 @@ def test_the_list_comes_in_pages(agent: Client) -> None:
     assert (first["count"], len(first["metrics"]), first["previous"]) == (5, 2, None)
     second = agent.get(first["next"]).json()
     assert [one["target"] for one in second["metrics"]] == ["h2", "h3"]
+
+
+def test_of_very_many_the_first_are_counted_and_all_have_pages(agent: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pagination, "COUNTED_MOST", 3)
+    ingest.store(readings=[Reading("a", 1.0, {"host": f"h{number}"}) for number in range(6)], at=NOON)
+    with CaptureQueriesContext(connection) as asked:
+        page = get(agent, "metrics", limit=2)
+    counting = [query["sql"] for query in asked if "COUNT(*)" in query["sql"]]
+    assert [sql.count("LIMIT 4") for sql in counting] == [1]
+    seen = [one["target"] for one in page["metrics"]]
+    while page["next"]:
+        assert page["count"] == 4
+        page = agent.get(page["next"]).json()
+        seen += [one["target"] for one in page["metrics"]]
+    assert seen == [f"h{number}" for number in range(6)]
 
 
 @pytest.mark.parametrize(
