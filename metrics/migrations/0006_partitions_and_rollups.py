@@ -15,13 +15,12 @@ LARGEST = 1.7976931348623157e308
 FINITE = f"CHECK (value >= {-LARGEST!r}::float8 AND value <= {LARGEST!r}::float8)"
 BEFORE = "sample_before_partitions"
 KEY = "metrics_sample_legacy_key"
-SAMPLE = f"""
+SAMPLE = """
     id bigint NOT NULL DEFAULT nextval('metrics_sample_id_seq'),
     value double precision NOT NULL,
     at timestamptz NOT NULL,
     received_at timestamptz NOT NULL,
-    series_id bigint NOT NULL,
-    CONSTRAINT sample_value_finite {FINITE}
+    series_id bigint NOT NULL
 """
 ROLLUPS = ("metrics_rollup_1m", "metrics_rollup_5m", "metrics_rollup_1h")
 ROLLUP = """
@@ -80,13 +79,17 @@ def _build_key(connection: Any, cursor: Any) -> None:
 def _begin_partitions(connection: Any, cursor: Any) -> None:
     """In one transaction, and all of it quick: no row is looked at or moved."""
     bound = _bound(connection)
+    finite = _finite(connection)
     following = _ask(connection, "SELECT nextval(pg_get_serial_sequence('metrics_sample', 'id'))")
     if bound is None:
         cursor.execute("DROP TABLE metrics_sample")
     else:
         _step_aside(cursor)
     cursor.execute(f"CREATE SEQUENCE metrics_sample_id_seq START {following}")
-    cursor.execute(f"CREATE TABLE metrics_sample ({SAMPLE}, PRIMARY KEY (series_id, at, id)) PARTITION BY RANGE (at)")
+    cursor.execute(
+        f"CREATE TABLE metrics_sample ({SAMPLE}, CONSTRAINT sample_value_finite {finite}, "
+        "PRIMARY KEY (series_id, at, id)) PARTITION BY RANGE (at)"
+    )
     cursor.execute("ALTER SEQUENCE metrics_sample_id_seq OWNED BY metrics_sample.id")
     if bound is not None:
         cursor.execute(
@@ -175,12 +178,22 @@ def _is_partitioned(connection: Any) -> bool:
     return bool(_ask(connection, "SELECT relkind = 'p' FROM pg_class WHERE oid = 'metrics_sample'::regclass"))
 
 
-def _bound(connection: Any) -> datetime | None:
-    """The time that all samples of the table are before, by its constraint; None without one."""
+def _finite(connection: Any) -> str:
+    """As the table itself says it: what is attached must say the same in the same words, and Django's are not ours."""
+    return _constraint(connection, "sample_value_finite") or FINITE
+
+
+def _constraint(connection: Any, name: str) -> str | None:
     sql = """
         SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %s AND conrelid = 'metrics_sample'::regclass
     """
-    told = _ask(connection, sql, [BEFORE])
+    told = _ask(connection, sql, [name])
+    return None if told is None else str(told)
+
+
+def _bound(connection: Any) -> datetime | None:
+    """The time that all samples of the table are before, by its constraint; None without one."""
+    told = _constraint(connection, BEFORE)
     return None if told is None else datetime.fromisoformat(told.split("'")[1]).astimezone(UTC)
 
 
