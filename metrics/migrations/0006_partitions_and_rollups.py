@@ -50,6 +50,7 @@ def _partition_samples(apps: Any, schema_editor: Any) -> None:
 
 def _prepare_to_attach(connection: Any) -> None:
     """What a partition has to have, made while others read and write."""
+    allowed = _ask(connection, "SHOW statement_timeout")
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
         try:
@@ -61,7 +62,7 @@ def _prepare_to_attach(connection: Any) -> None:
             cursor.execute(f"ALTER TABLE metrics_sample VALIDATE CONSTRAINT {BEFORE}")
             _build_key(connection, cursor)
         finally:
-            cursor.execute("RESET statement_timeout")
+            cursor.execute(f"SET statement_timeout = '{allowed}'")
 
 
 def _build_key(connection: Any, cursor: Any) -> None:

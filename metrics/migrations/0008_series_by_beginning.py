@@ -14,6 +14,8 @@ def _make(apps, schema_editor):
     if connection.vendor != "postgresql":
         return
     with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        [allowed] = cursor.fetchone()
         cursor.execute("SET statement_timeout = 0")
         cursor.execute("SET lock_timeout = 0")  # it waits for those who write, and holds up none
         try:
@@ -21,7 +23,7 @@ def _make(apps, schema_editor):
             cursor.execute(f"CREATE INDEX CONCURRENTLY {NAME} ON metrics_series (name, target varchar_pattern_ops)")
         finally:
             cursor.execute("RESET lock_timeout")
-            cursor.execute("RESET statement_timeout")
+            cursor.execute(f"SET statement_timeout = '{allowed}'")
 
 
 def _drop(apps, schema_editor):
