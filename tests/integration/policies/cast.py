@@ -1,10 +1,15 @@
 """A small cast: policies, readings, actions at their end, and a remediator that remembers what it was asked."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+import pytest
+from django.db import connection
 from django.test import override_settings
 
-from actions.models import Action, Remediator
+from actions.models import Action, Attempt, Remediator
 from metrics.formats.reading import EventReading, Reading
 from policies import authoring, book, intake
 from policies.intake import Accepted
@@ -12,7 +17,8 @@ from policies.models import Incident, Policy
 from policies.remedies import Settled
 from tests.integration.policies import remediator
 from vigil.access import keys
-from vigil.kernel import clock
+from vigil.kernel import clock, database
+from vigil.kernel.database import database_now
 
 HIGH_CPU: dict[str, object] = {
     "name": "high-cpu-alert",
@@ -76,6 +82,30 @@ def end_action(action_id: int, *, at: datetime, settle: timedelta = timedelta(0)
     Action.objects.filter(pk=action_id).update(
         state=state, started_at=at, finished_at=finished_at, attempt_no=1, verify_after=verify_after
     )
+
+
+def carry_out(action_id: int, *, at: datetime) -> None:
+    """Leave an action as its execution would whose effect was at a time of the test's choosing, and ended at once."""
+    Attempt.objects.create(action_id=action_id, number=1, token=1, worker="test", intent_at=at)
+    end_action(action_id, at=at)
+
+
+@contextmanager
+def the_database_says(moment: datetime) -> Iterator[None]:
+    """Actions are dated, and guards ask, by the database's clock; how long a run takes is not to matter to a test.
+
+    What SQL asks for by itself goes on: whether a worker may claim an action.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for module in list(sys.modules.values()):
+            if vars(module).get("database_now") is database_now and module is not database:
+                patch.setattr(module, "database_now", lambda **_: moment)
+        yield
+
+
+def seeds(count: int) -> list[int]:
+    """The even ones on SQLite, the odd ones on PostgreSQL: each takes seconds, and the two find the same mistakes."""
+    return [seed for seed in range(count) if seed % 2 == (connection.vendor == "postgresql")]
 
 
 def use_fake_remediator() -> override_settings:

@@ -3,14 +3,13 @@
 import json
 import random
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from actions import execution, queries
+from actions import queries
 from actions.models import Action
 from metrics.formats.reading import Reading
 from policies import backtest, incidents, intake, sweep
@@ -135,7 +134,7 @@ POLICIES: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("name", POLICIES)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", cast.seeds(3))
 def test_the_replay_of_a_recorded_period_comes_to_the_decisions_made_in_it(
     start: datetime, name: str, seed: int
 ) -> None:
@@ -210,20 +209,19 @@ def test_the_brake_for_common_causes_holds_in_the_replay_as_it_did(start: dateti
     assert _replayed(report) == _decided_live(start, start + 2 * MINUTE)
 
 
-def test_guards_stop_in_the_replay_what_they_stopped_when_it_was_real() -> None:
-    """In real time, far from any boundary: the guards of a live order go by the database's clock."""
+def test_guards_stop_in_the_replay_what_they_stopped_when_it_was_real(start: datetime) -> None:
     cast.policy(cooldown="1s", rate={"count": 2, "per": "1m"}, settle="0s", flapping={"high": 100, "low": 99})
-    start = clock.now()
-    with cast.use_fake_remediator():
-        for _ in range(6):
-            cast.post(95, at=clock.now())
-            for action in Action.objects.filter(state="ready"):
-                execution.run(action_id=action.pk, worker="w1")
-            cast.post(40, at=clock.now())
-            time.sleep(0.7)
-    report = _report(start, clock.now())
-    assert {"cooldown", "rate"} <= report.stopped_by.keys()
-    told, decided = _replayed(report), _decided_live(start, clock.now())
+    for number in range(6):
+        at = start + number * 0.7 * SECOND
+        with cast.the_database_says(at):
+            cast.post(95, at=at)
+        for action in Action.objects.filter(state="ready"):
+            cast.carry_out(action.pk, at=at + SECOND / 20)
+        with cast.the_database_says(at + SECOND / 10):
+            cast.post(40, at=at + SECOND / 10)
+    report = _report(start, start + MINUTE)
+    assert report.stopped_by == {"cooldown": 2, "rate": 2}
+    told, decided = _replayed(report), _decided_live(start, start + MINUTE)
     assert [one[:3] for one in told] == [one[:3] for one in decided]
 
 

@@ -1,9 +1,7 @@
 """Screening is only faster: the sweep comes to the same with it and without, several sweeps in a row."""
 
 import random
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -20,8 +18,6 @@ from policies.engine import screening
 from policies.models import Decision, Incident
 from tests.integration.policies import cast
 from vigil.audit.models import Entry
-from vigil.kernel import database
-from vigil.kernel.database import database_now
 
 pytestmark = pytest.mark.django_db
 
@@ -97,16 +93,6 @@ def _judged_at_once(readings: list[Reading | EventReading], at: datetime, *, scr
     return accepted.evaluated, sum(one.news for one in accepted.settled)
 
 
-@contextmanager
-def _the_database_says(moment: datetime) -> Iterator[None]:
-    """Actions are dated by the database's clock, and how long one run takes is not to be compared with another's."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in list(sys.modules.values()):
-            if vars(module).get("database_now") is database_now and module is not database:
-                patch.setattr(module, "database_now", lambda **_: moment)
-        yield
-
-
 def _comes_to(
     moments: Sequence[datetime], *, screened: bool, seed: int, way: Callable[..., object] = _swept
 ) -> list[object]:
@@ -117,7 +103,7 @@ def _comes_to(
         fitness._seen.clear()
         reports = []
         for moment in moments:
-            with _the_database_says(moment):
+            with cast.the_database_says(moment):
                 reports.append(way(_readings(chance, moment), moment, screened=screened))
         order = {pk: place for place, pk in enumerate(Incident.objects.order_by("id").values_list("id", flat=True))}
         about = "policy__name", "target", "status", "resolution", "since", "opened_at", "healthy_since", "resolved_at"
@@ -137,7 +123,7 @@ def _comes_to(
     return left
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", cast.seeds(6))
 def test_the_same_incidents_decisions_and_actions(at: datetime, seed: int) -> None:
     chance = random.Random(seed)
     _write(chance)
@@ -163,7 +149,7 @@ def test_the_same_without_looking_at_other_targets_series(at: datetime, seed: in
     assert everything[1], "nothing happened, so nothing was compared"
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", cast.seeds(6))
 def test_the_same_when_a_large_batch_is_screened_at_the_door(at: datetime, seed: int) -> None:
     _write(random.Random(seed))
     moments = [at + gap * SECOND for gap in (0, 15, 30, 45, 60, 300, 315, 700)]
