@@ -194,7 +194,8 @@ class IncidentAdmin(LongList[Incident]):
             if not number.isdecimal():
                 raise VigilError("Name the freeze to lift.")
             actor = scoped.caller(request).actor
-            lifted = oscillation.lift(freeze_id=int(number[:18]), actor=actor, note="", at=clock.now())
+            note = scoped.said(request, "note")
+            lifted = oscillation.lift(freeze_id=int(number[:18]), actor=actor, note=note, at=clock.now())
             return f"The freeze of {lifted.target} is lifted."
 
         back = reverse("admin:policies_incident_change", args=[incident_id])

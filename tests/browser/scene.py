@@ -4,10 +4,12 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 from django.contrib.auth.models import Group, User
+from django.test import override_settings
 
 from actions import approvals, dispatch, execution, reaper
 from actions.consent import Voice
@@ -113,6 +115,7 @@ def build() -> None:
     for step in range(40):
         send("cpu_percent", 35 + step % 7, "web-01", region="eu-west")
     with remediator():
+        hold_back()
         send("cpu_percent", 97.5, "web-03", region="eu-west")
         work()
         send("cpu_percent", 41.0, "web-03", region="eu-west")
@@ -129,6 +132,45 @@ def build() -> None:
     happen("deploy_finished", "api-02")
     happen("deploy_failed", "queue-02", severity="critical")
     sweep.run(at=clock.now())
+
+
+def hold_back() -> None:
+    """What only a person lets go: a storm, a target in quarantine, and two policies that fight. Wants `remediator`."""
+    policy("cache-cold", "cache_misses > 90", target="cache-*", action="scale-up")
+    with override_settings(VIGIL_STORM_PROPOSALS=2):
+        for number in range(1, 4):
+            send("cache_misses", 96.0, f"cache-{number:02}")
+    work()
+    policy("mail-stuck", "mail_queue > 500", target="mail-*", action="scale-up")
+    with override_settings(VIGIL_QUARANTINE_REPAIRS=1):
+        send("mail_queue", 812.0, "mail-01")
+        work()
+    policy("pool-high", "pool_percent > 70", target="pool-*", action="scale-up")
+    policy("pool-low", "pool_percent < 90", target="pool-*", action="scale-down")
+    _take_turns("pool-high", "pool-low", "pool-high", "pool-low", target="pool-01")
+    send("pool_percent", 80.0, "pool-01")
+
+
+def _take_turns(*policies: str, target: str) -> None:
+    """What these policies did there in the last minutes, as its execution leaves it."""
+    for number, name in enumerate(policies):
+        at = database_now() - (len(policies) - number) * timedelta(minutes=6)
+        Action.objects.create(
+            dedup_key=f"policy:{name}:incident:0:step:{number}",
+            action_type_id="scale-up" if name.endswith("high") else "scale-down",
+            target=target,
+            state=State.SUCCEEDED,
+            policy_name=name,
+            policy_version=1,
+            ordered_by=f"policy:{name}",
+            run_after=at,
+            created_at=at,
+            started_at=at,
+            finished_at=at,
+            deadline=at + timedelta(minutes=1),
+            attempt_no=1,
+            verification="effective",
+        )
 
 
 def ask_first() -> None:

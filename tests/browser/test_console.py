@@ -150,6 +150,54 @@ def test_vigil_is_paused_in_two_steps_and_says_so_everywhere(sign_in: SignIn) ->
     assert control.state().mode == "paused"
 
 
+def test_an_operator_lets_go_of_what_guards_hold_and_a_viewer_only_looks(sign_in: SignIn) -> None:
+    with scene.remediator():
+        scene.hold_back()
+    page = sign_in("vic", "viewer")
+    page.get_by_role("link", name="Control").click()
+    held = page.locator("section").filter(has_text="What guards hold")
+    expect(held).to_contain_text("policy cache-cold proposed 3 actions within 60 s")
+    expect(held).to_contain_text("mail-01: 1 repairs within 3600 s")
+    expect(held.get_by_role("button")).to_have_count(0)
+
+    page = sign_in("ana", "operator")
+    page.get_by_role("link", name="Control").click()
+    held = page.locator("section").filter(has_text="What guards hold")
+    storm = held.locator("li").filter(has_text="cache-cold")
+    storm.get_by_role("button", name="Reset").click()
+    expect(storm).to_be_visible()  # without a reason nothing is let go
+    storm.get_by_label("Why policy:cache-cold may act again").fill("The cache is warm again.")
+    storm.get_by_role("button", name="Reset").click()
+    expect(page.get_by_text("policy:cache-cold may act again.")).to_be_visible()
+    expect(storm).to_have_count(0)
+    held.get_by_label("Why mail-01 may be acted on again").fill("The spool was cleared by hand.")
+    held.get_by_role("button", name="Lift").click()
+    expect(page.get_by_text("mail-01 is out of quarantine.")).to_be_visible()
+    expect(held).to_have_count(0)
+
+    page.get_by_role("link", name="Audit").click()
+    for said in ("storm.reset", "The cache is warm again.", "quarantine.lifted", "The spool was cleared by hand."):
+        expect(page.get_by_text(said).first).to_be_visible()
+
+
+def test_an_operator_lifts_a_freeze_and_a_viewer_only_looks(sign_in: SignIn) -> None:
+    with scene.remediator():
+        scene.hold_back()
+    page = sign_in("vic", "viewer")
+    page.locator("#incidents").get_by_role("link", name="pool-01").first.click()
+    expect(page.get_by_text("undid each other's work").first).to_be_visible()
+    expect(page.get_by_role("button", name="Lift the freeze")).to_have_count(0)
+
+    page = sign_in("ana", "operator")
+    page.locator("#incidents").get_by_role("link", name="pool-01").first.click()
+    page.get_by_label("Why they may act again").fill("pool-low is to be removed.")
+    page.get_by_role("button", name="Lift the freeze").click()
+    expect(page.get_by_text("The freeze of pool-01 is lifted.")).to_be_visible()
+    expect(page.get_by_role("button", name="Lift the freeze")).to_have_count(0)
+    page.get_by_role("link", name="Audit").click()
+    expect(page.get_by_text("pool-low is to be removed.").first).to_be_visible()
+
+
 def test_a_key_is_shown_once(sign_in: SignIn) -> None:
     page = sign_in("root", superuser=True)
     page.get_by_role("link", name="API keys").click()
