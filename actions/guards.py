@@ -360,7 +360,7 @@ def repairs_too_often(effects: Sequence[datetime], *, most: int, within: timedel
 
 def repaired_reason(count: int, *, within: timedelta) -> str:
     """Why a target is in quarantine after so many repairs."""
-    return f"{count} repairs within {int(within.total_seconds())} s"
+    return f"{count} repair{'' if count == 1 else 's'} within {int(within.total_seconds())} s"
 
 
 def relapsed_reason(count: int, *, policy: str) -> str:
