@@ -331,13 +331,16 @@ def _out_of_window(history: History) -> Iterator[Violation]:
 
 
 def _overlapping(effects: Sequence[Effect]) -> Iterator[Violation]:
+    """Requests under one key are one effect: what may be repeated is sent again while the remediator may still hold the
+    connection that was given up, and knows it by its key; what may be sent once is counted as duplicated."""
     for target, ordered in _by_target(effects):
-        busy_until = -math.inf
+        under_way: dict[str, float] = {}
         for effect in ordered:
-            if effect.began < busy_until:
+            if any(effect.began < until for key, until in under_way.items() if key != effect.key):
                 says = f"{effect.key} began while another effect was under way"
                 yield Violation(what="overlapping", subject=f"target:{target}", says=says)
-            busy_until = max(busy_until, effect.ended if effect.ended is not None else effect.began)
+            ended = effect.ended if effect.ended is not None else effect.began
+            under_way[effect.key] = max(ended, under_way.get(effect.key, -math.inf))
 
 
 def _fences(effects: Sequence[Effect]) -> Iterator[Violation]:

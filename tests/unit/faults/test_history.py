@@ -147,6 +147,16 @@ def test_a_repeatable_action_may_come_twice_under_its_key() -> None:
     assert verdict.figures["repeated under its key"] == 1
 
 
+def test_it_may_come_again_before_the_remediator_noticed_that_its_caller_hung_up() -> None:
+    effects = (
+        GOOD.effects[0],
+        replace(GOOD.effects[1], ended=42.0),
+        replace(_effect(2, began=41, fence=3), ended=41.5),
+    )
+    repeated = replace(GOOD, effects=effects, stored=(_row(1), replace(_row(2, once=False), attempts=2)))
+    assert history.check(repeated).holds
+
+
 def test_asking_a_person_is_an_end() -> None:
     steps = _steps("ready", "leased", "executing", "needs_human")
     asked = replace(
