@@ -9,7 +9,7 @@ from typing import Any
 from tests.faults.history import COUNTED, Spread, Verdict, Violation
 from tests.faults.rows.table import NEVER
 
-HEADS = ("row", "what", "database", "seeds", "actions, faults", "wrong", "recovery", "freed", "besides")
+HEADS = ("row", "what", "database", "seeds", "orders, faults", "wrong", "recovery", "freed", "besides")
 DATABASES = {"postgres": "PostgreSQL", "sqlite": "SQLite"}
 LEFT_OUT = frozenset({"refused"})
 """Notes that say nothing to a reader who was not there."""
@@ -42,7 +42,7 @@ def _place(run: Mapping[str, Any]) -> tuple[int, str, str, int]:
 def _cells(runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """What all runs of a row on a database come to."""
     first, plans = runs[0], [run["plan"] for run in runs]
-    actions, faults = (sum(plan[name] for plan in plans) for name in ("actions", "faults"))
+    actions, faults = sum(run["figures"]["attempted"] for run in runs), sum(plan["faults"] for plan in plans)
     seeds = ", ".join(str(plan["seed"]) for plan in plans)
     spans = (_spread(_worst([run[name] for run in runs])) for name in ("recovery", "freed"))
     size = f"{actions:,}, {faults or '-'}"

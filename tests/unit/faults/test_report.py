@@ -25,8 +25,8 @@ def kept(
     run = {
         "row": row,
         "what": "something happens",
-        "plan": {"database": "sqlite", "seed": seed, "actions": 1000, "faults": 0},
-        "figures": dict.fromkeys(COUNTED, 0) | {"lost": lost},
+        "plan": {"database": "sqlite", "seed": seed, "faults": 0},
+        "figures": dict.fromkeys(COUNTED, 0) | {"attempted": 1000, "lost": lost},
         "recovery": {"count": 3, "p50": 0.1, "p95": 0.94, "most": most},
         "freed": NOTHING,
         "broken": broken,
