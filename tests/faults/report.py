@@ -81,6 +81,8 @@ def _told(values: Sequence[Any]) -> str:
         case [dict(), *_]:
             names = dict.fromkeys(name for value in values for name in value)
             return ", ".join(f"{name} {_told([value[name] for value in values if name in value])}" for name in names)
+        case [[int(), *_], *_]:
+            return ", ".join(map(str, sorted({one for value in values for one in value})))
         case [list(), *_]:
             return _told([one for value in values for one in value])
         case [int() | float(), *_]:

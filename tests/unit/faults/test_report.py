@@ -51,11 +51,22 @@ def test_what_went_wrong_is_named_and_notes_that_say_nothing_are_left_out(tmp_pa
 
 
 def test_all_seeds_of_a_row_come_to_one_line_with_the_worst_times(tmp_path: Path) -> None:
-    kept(tmp_path, "F1", seed=1, most=1.0, seconds=70, deaths={"http.sent": 2}, consumes=[0.2, 0.4])
-    kept(tmp_path, "F1", seed=3, most=4.0, seconds=90, deaths={"http.sent": 2, "http.got": 1}, consumes=[0.3, 0.9])
+    kept(tmp_path, "F1", seed=1, most=1.0, seconds=70, deaths={"http.sent": 2}, consumes=[0.2, 0.4], answers=[422])
+    kept(
+        tmp_path,
+        "F1",
+        seed=3,
+        most=4.0,
+        seconds=90,
+        deaths={"http.sent": 2, "http.got": 1},
+        consumes=[0.3, 0.9],
+        answers=[201, 422],
+    )
     (line,) = report.markdown(tmp_path).splitlines()[2:]
     assert "| 1, 3 | 2,000, - | 0 | 0.1 / 0.9 / 4.0 s |" in line
-    assert line.endswith("| seconds: 70 to 90; deaths: http.sent 2, http.got 1; consumes: 0.2 to 0.9 |")
+    assert line.endswith(
+        "| seconds: 70 to 90; deaths: http.sent 2, http.got 1; consumes: 0.2 to 0.9; answers: 201, 422 |"
+    )
 
 
 def test_what_one_seed_lost_is_in_the_line_of_all(tmp_path: Path) -> None:
