@@ -157,7 +157,7 @@ def test_an_operator_lets_go_of_what_guards_hold_and_a_viewer_only_looks(sign_in
     page.get_by_role("link", name="Control").click()
     held = page.locator("section").filter(has_text="What guards hold")
     expect(held).to_contain_text("policy cache-cold proposed 3 actions within 60 s")
-    expect(held).to_contain_text("mail-01: 1 repairs within 3600 s")
+    expect(held).to_contain_text("mail-01: 1 repair within 3600 s")
     expect(held.get_by_role("button")).to_have_count(0)
 
     page = sign_in("ana", "operator")
