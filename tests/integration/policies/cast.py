@@ -11,9 +11,10 @@ from django.test import override_settings
 
 from actions.models import Action, Attempt, Remediator
 from metrics.formats.reading import EventReading, Reading
-from policies import authoring, book, intake
+from policies import authoring, book, intake, quality
 from policies.intake import Accepted
 from policies.models import Incident, Policy
+from policies.muting import common_causes
 from policies.remedies import Settled
 from tests.integration.policies import remediator
 from vigil.access import keys
@@ -33,6 +34,8 @@ HIGH_CPU: dict[str, object] = {
 def forget() -> None:
     """Drop what this process remembers of an earlier test's database."""
     book.forget()
+    common_causes._counted.clear()
+    quality._heard.clear()
     keys.forget_cache()
     remediator.calls.clear()
     remediator.outcomes.clear()
