@@ -173,6 +173,14 @@ def test_a_part_that_is_killed_comes_back(vigil: Stack, part: str) -> None:
     wait_until(lambda: is_ready(vigil), seconds=30, what="ready again")
 
 
+def test_what_beat_sends_is_a_sign_of_its_life(vigil: Stack) -> None:
+    ask = "from vigil.periodic.beats import alive; from vigil.kernel import clock; from datetime import timedelta; "
+    ask += "print(len(alive('beat', at=clock.now(), within=timedelta(minutes=1))))"
+    wait_until(
+        lambda: vigil.manage("shell", "-v", "0", "-c", ask).stdout.strip() == "1", seconds=45, what="a sign of beat"
+    )
+
+
 @pytest.mark.faults
 def test_the_sweep_goes_on_when_beat_hangs(vigil: Stack) -> None:
     (beat,) = vigil.pids_of(PARTS["beat"])

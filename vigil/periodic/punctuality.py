@@ -1,6 +1,7 @@
-"""Whether celery beat keeps time: told by who ran the last slots of the quickest jobs.
+"""Whether celery beat keeps time: told by what comes of it, and by who ran the last slots of the quickest jobs.
 
-The dispatcher runs what beat misses, so nothing stops when beat is gone, and nobody would notice.
+The dispatcher runs what beat misses, so nothing stops when beat is gone, and nobody would notice. Who ran a slot is not
+enough: beat's turn may lie so late in its slots that the dispatcher is always first.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Literal
 from django.db.models import F
 from django_celery_beat.models import PeriodicTask
 
+from vigil.periodic import beats
 from vigil.periodic.models import PeriodicRun, WorkerBeat
 
 SLOTS_MISSED = 3
@@ -21,7 +23,7 @@ class Punctuality:
     """How beat stands."""
 
     state: Literal["on_time", "overdue", "nobody", "unscheduled"]
-    """overdue: only dispatchers ran the last slots; nobody: no one did; unscheduled: there is nothing to keep."""
+    """overdue: nothing came from beat, and dispatchers ran the last slots; nobody: no one did; unscheduled: no jobs."""
     jobs: tuple[str, ...] = ()
     """The quickest ones, by which it is told."""
     off: tuple[str, ...] = ()
@@ -35,7 +37,7 @@ class Punctuality:
 
 
 def look(*, at: datetime) -> Punctuality:
-    """How beat stands at `at`: three small reads."""
+    """How beat stands at `at`: four small reads."""
     ours = PeriodicTask.objects.filter(name=F("task"), interval__isnull=False).select_related("interval")
     tasks = list(ours.order_by("name"))
     off = tuple(task.name for task in tasks if not task.enabled)
@@ -48,8 +50,8 @@ def look(*, at: datetime) -> Punctuality:
     lately = PeriodicRun.objects.filter(job__in=jobs, started_at__gt=at - back, started_at__lte=at)
     holders = set(lately.values_list("holder", flat=True))
     dispatchers = WorkerBeat.objects.filter(role="dispatcher").values_list("hostname", "pid")
-    by_beat = holders - {f"{host}:{pid}" for host, pid in dispatchers}
-    state: Literal["on_time", "overdue", "nobody"] = "on_time" if by_beat else "overdue" if holders else "nobody"
+    keeps_time = beats.alive("beat", at=at, within=back) or holders - {f"{host}:{pid}" for host, pid in dispatchers}
+    state: Literal["on_time", "overdue", "nobody"] = "on_time" if keeps_time else "overdue" if holders else "nobody"
     return Punctuality(state=state, jobs=jobs, off=off, looked_back=back)
 
 

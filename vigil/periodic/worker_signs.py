@@ -1,4 +1,4 @@
-"""A Celery worker's main process says every ten seconds that it is alive."""
+"""A Celery worker's main process says every ten seconds that it is alive, and its children that beat is."""
 
 import os
 import socket
@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import structlog
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import task_prerun, worker_ready, worker_shutting_down
 from django.conf import settings
 from django.db import Error, connection
 
@@ -24,6 +24,7 @@ def connect() -> None:
     """Begin when a worker is ready, end when it shuts down."""
     worker_ready.connect(_begin, weak=False)
     worker_shutting_down.connect(_end, weak=False)
+    task_prerun.connect(_came_from_beat, weak=False)
 
 
 def _begin(sender: Any = None, **_: Any) -> None:
@@ -32,6 +33,16 @@ def _begin(sender: Any = None, **_: Any) -> None:
 
 def _end(**_: Any) -> None:
     _stop.set()
+
+
+def _came_from_beat(task: Any = None, **_: Any) -> None:
+    """What beat sends says so in a header; it is a sign of life also when its slot was taken."""
+    if not getattr(getattr(task, "request", None), "periodic_task_name", None):
+        return
+    try:
+        beats.beat(name="beat", role="beat", at=clock.now(), hostname=socket.gethostname(), pid=os.getpid())
+    except Error as error:
+        log.warning("periodic.beat.failed", worker="beat", error=str(error))
 
 
 def _name(sender: Any) -> str:

@@ -199,6 +199,16 @@ def test_a_beat_whose_turns_the_dispatcher_takes_is_stale() -> None:
     assert "the dispatcher runs metrics.roll_up and policies.sweep" in told.detail
 
 
+def test_a_beat_whose_turn_comes_after_the_dispatchers_is_not() -> None:
+    """At the very end of each slot: what it sends finds the slot taken."""
+    schedule.ensure()
+    beats.beat(name="dispatcher@web:7", role="dispatcher", at=AT, hostname="web", pid=7)
+    sweep_by("web:7", at=AT)
+    beats.beat(name="beat", role="beat", at=AT, hostname="web", pid=8)
+    assert (builtin.beat(at=AT).state, punctuality.look(at=AT).stale) == ("ok", False)
+    assert punctuality.look(at=AT + timedelta(seconds=46)).stale
+
+
 def test_a_beat_that_keeps_time_is_ok() -> None:
     schedule.ensure()
     sweep_by("web:8", at=AT)
