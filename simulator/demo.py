@@ -97,6 +97,10 @@ def settings(*, remediator_port: int, remediator_secret: str) -> dict[str, str]:
         "VIGIL_RELAPSE_SECONDS": "60",
         # And soon every service has been repaired once, which in real life nobody should do to a whole fleet.
         "VIGIL_BLAST_RADIUS_PERCENT": "100",
+        # After some minutes it would also have done more than an installation usually does in ten minutes, and two
+        # policies would have restarted the same service in turn, which elsewhere is a fight between them.
+        "VIGIL_GLOBAL_RATE_COUNT": "1000",
+        "VIGIL_OSCILLATION_EFFECTS": "0",
         "VIGIL_SWEEP_INTERVAL_SECONDS": str(SWEEP_SECONDS),
         "VIGIL_SIMULATOR_ENABLED": "1",
     }
