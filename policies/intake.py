@@ -8,7 +8,8 @@
 4. `judging` reads what those conditions need in one go and asks the pure engine for verdicts and transitions.
 5. `remedies` moves incidents and orders actions, each pair in one transaction of its own.
 
-A failure after step 1 loses nothing: the sweep judges the same data within seconds.
+A failure after step 1 loses nothing: the sweep judges the same data within seconds. Nor does a request whose time is
+over: what it did not come to is the sweep's as well.
 """
 
 from collections import Counter
@@ -24,14 +25,17 @@ from metrics.ingest import Receipt, Stored
 from policies import concerns, fitness, incidents, judging, remedies, screens, sharing, verification
 from policies.concerns import Look
 from policies.engine.values import Outcome
-from policies.judging import Judged
+from policies.judging import Judged, Judgement
 from policies.remedies import Settled
+from vigil.kernel.patience import Allowance
 from vigil.telemetry import metrics as telemetry
 
 log = structlog.get_logger(__name__)
 
 SCREENED_FROM = 200
 """With so many pairs to judge it is worth reading summaries first; fewer are judged by their samples at once."""
+URGENT_FIRST_FROM = 50
+"""So many judgements may take longer than there is time: what is bad goes before what has healed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +44,7 @@ class Accepted:
 
     stored: Stored
     evaluated: bool
-    """False when they are stored but could not be judged now; the sweep will."""
+    """False when they are stored but could not all be judged now; the sweep will."""
     settled: tuple[Settled, ...] = ()
     """One for each policy and target that was judged."""
 
@@ -62,21 +66,24 @@ def accept(
         stored, look = sharing.store(readings[0], at=at, actor=actor)
     else:
         stored = ingest.store(readings=readings, at=at, source=source or actor, actor=actor, receipt=receipt)
+    allowance = Allowance()
     try:
-        settled = _judge(look or concerns.look(stored, at=at), at)
+        settled = _judge(look or concerns.look(stored, at=at), at, allowance)
     except Exception as error:  # what is stored is acknowledged; an error now would make the sender send it twice
         log.exception("policies.intake.not_judged", reason=str(error))
         return Accepted(stored=stored, evaluated=False)
-    return Accepted(stored=stored, evaluated=True, settled=tuple(settled))
+    if allowance.exhausted:
+        log.warning("policies.intake.cut_short", readings=len(readings), settled=len(settled))
+    return Accepted(stored=stored, evaluated=not allowance.exhausted, settled=tuple(settled))
 
 
-def _judge(look: Look, at: datetime) -> list[Settled]:
+def _judge(look: Look, at: datetime, allowance: Allowance) -> list[Settled]:
     concerned, in_force = look.concerned, look.in_force
     if look.quiet:
         _count_cleared(concerned.cleared_count)
         return []
     targets = concerned.targets
-    verification.run(at=at, targets=targets)
+    verification.run(at=at, targets=targets, allowed=allowance)
     live = incidents.live(targets=targets)
     pairs = concerned.suspect | {pair for pair in concerned.cleared(look.awake) if pair in live}
     _count_cleared(concerned.cleared_count - len(pairs - concerned.suspect))
@@ -86,11 +93,19 @@ def _judge(look: Look, at: datetime) -> list[Settled]:
     if len(pairs) >= SCREENED_FROM:
         pairs, settled = screens.doubtful(pairs=pairs, rules=in_force.rules, awake=live.keys(), at=at)
         _count_screened(settled)
-    judged = judging.judge(book=in_force, pairs=pairs, at=at, live=live, beside=rules)
+    judged = judging.judge(book=in_force, pairs=pairs, at=at, live=live, beside=rules, allowed=allowance)
+    if allowance.exhausted:
+        return []  # with a part of the fleet unjudged, what troubles all of it would look like the trouble of a few
     _count(judged)
     fitness.failed(judged.errors, at=at)
     fitness.evaluated(judged.rules, failures=judged.errors.keys(), known=judged.health, at=at, sweep=False)
-    return remedies.settle(judgements=judged.judgements, at=at)
+    return remedies.settle(judgements=_urgent_first(judged.judgements), at=at, allowed=allowance)
+
+
+def _urgent_first(judgements: Sequence[Judgement]) -> Sequence[Judgement]:
+    if len(judgements) < URGENT_FIRST_FROM:
+        return judgements
+    return sorted(judgements, key=lambda judgement: not judgement.counts_as_violated)
 
 
 def _count_screened(settled: Counter[Outcome]) -> None:

@@ -1,9 +1,10 @@
 """Verdicts for many (policy, target) pairs at once: one read, then the pure engine. Nothing is written here."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import takewhile
 
 from django.conf import settings
 
@@ -16,6 +17,7 @@ from policies.engine.values import Outcome, Verdict
 from policies.flaps import Result
 from policies.models import Incident, PolicyHealth
 from policies.readings import Data, Parted
+from vigil.kernel import patience
 
 _AT_REST = IncidentState()
 
@@ -86,17 +88,19 @@ def judge(
     at: datetime,
     live: Mapping[Pair, Incident] | None = None,
     beside: Iterable[Rule] = (),
+    allowed: Callable[[], bool] = patience.unlimited,
 ) -> Judged:
     """Judge these pairs on stored data, each under the version its live incident was opened under.
 
-    What they read is read as far back as any rule `beside` them asks for.
+    What they read is read as far back as any rule `beside` them asks for. From the pair on before which `allowed` says
+    no, none is judged.
     """
     targets = {target for _, target in pairs}
     if live is None:
         live = incidents.live(targets=targets)
     subjects = _subjects(book, pairs, live)
     data = readings.load(rules={rule for rule, _ in subjects}, at=at, targets=targets, beside=beside)
-    return judge_on(data, subjects=subjects, live=live, at=at)
+    return judge_on(data, subjects=subjects, live=live, at=at, allowed=allowed)
 
 
 def judge_on(
@@ -106,16 +110,17 @@ def judge_on(
     live: Mapping[Pair, Incident],
     at: datetime,
     histories: Mapping[Pair, History] | None = None,
+    allowed: Callable[[], bool] = patience.unlimited,
 ) -> Judged:
-    """Judge on data that was already read.
+    """Judge on data that was already read, as long as `allowed` says so.
 
     Without `histories` they are read where they matter, which is not for a healthy target without an incident: its good
     results are counted by the sweep.
     """
-    subjects = list(subjects)
     errors: dict[Rule, str] = {}
     judge_one = partial(_verdict, data, live=live, at=at, fresh_for=staleness(), errors=errors)
-    verdicts = [(rule, target, judge_one(rule, target)) for rule, target in subjects]
+    in_time = takewhile(lambda _: allowed(), subjects)
+    verdicts = [(rule, target, judge_one(rule, target)) for rule, target in in_time]
     eventful = _eventful(verdicts, live)
     unseen = {policy_id for policy_id in {rule.policy_id for rule, _, _ in verdicts} if fitness.unseen(policy_id, at)}
     health = fitness.look(unseen.union(policy_id for policy_id, _ in eventful), at=at)
@@ -136,7 +141,7 @@ def judge_on(
         if verdict is not None and rule not in errors
     )
     return Judged(
-        judgements=tuple(judgements), errors=errors, rules=frozenset(rule for rule, _ in subjects), health=health
+        judgements=tuple(judgements), errors=errors, rules=frozenset(rule for rule, _, _ in verdicts), health=health
     )
 
 

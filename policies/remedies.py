@@ -2,9 +2,10 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 import structlog
 from django.conf import settings
@@ -24,6 +25,7 @@ from policies.incidents import Lost
 from policies.judging import Judgement
 from policies.models import Incident, Mode, Resolution
 from policies.muting import kept
+from vigil.kernel import patience
 from vigil.kernel.database import tx
 from vigil.telemetry import metrics as telemetry
 
@@ -46,10 +48,13 @@ class Settled:
     """Whether a remedy that had helped before turned out to have helped only for a while."""
 
 
-def settle(*, judgements: Sequence[Judgement], at: datetime) -> list[Settled]:
+def settle(
+    *, judgements: Sequence[Judgement], at: datetime, allowed: Callable[[], bool] = patience.unlimited
+) -> list[Settled]:
     """Carry out judgements: each that changes something in a transaction of its own, the rest noted in one statement.
 
-    A pair whose transaction fails stays as it was; the next evaluation meets it again.
+    A pair whose transaction fails stays as it was, and so do all from the one on before which `allowed` says no; the
+    next evaluation meets them again.
     """
     flaps.tell(flaps.note_all([j.result for j in judgements if _adds_to_history(j)], at=at))
     still = [j for j in judgements if j.step.transition is None and j.incident is not None]
@@ -60,7 +65,7 @@ def settle(*, judgements: Sequence[Judgement], at: datetime) -> list[Settled]:
     groups.look({(j.rule, deciding.group(j)) for j in judgements if j.acts and j.rule.mode == Mode.AUTO})
     again = deciding.repeated(acting, tried=tried, together=together, groups=groups, at=at)
     settled = []
-    for judgement in _sources_first(judgements, at):
+    for judgement in takewhile(lambda _: allowed(), _sources_first(judgements, at)):
         known = again.get(judgement.incident.pk) if judgement.incident is not None else None
         try:
             bad = together.get(deciding.group(judgement), frozenset())

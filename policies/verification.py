@@ -1,8 +1,9 @@
 """Did the remedy help? Judged on samples newer than the action's end, once it has had time to settle."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Literal
 
 import structlog
@@ -16,6 +17,7 @@ from policies.engine.conditions import Absent
 from policies.engine.values import Outcome, TargetData, Verdict
 from policies.models import Incident
 from policies.readings import Data
+from vigil.kernel import patience
 from vigil.kernel.database import tx
 
 log = structlog.get_logger(__name__)
@@ -39,8 +41,10 @@ class NotYet:
     reason: str
 
 
-def run(*, at: datetime, targets: Collection[str] | None = None) -> int:
-    """Judge every action whose settle time is over; returns how many got their result."""
+def run(
+    *, at: datetime, targets: Collection[str] | None = None, allowed: Callable[[], bool] = patience.unlimited
+) -> int:
+    """Judge every action whose settle time is over, as long as `allowed` says so; returns how many got their result."""
     due = [action for action in queries.awaiting_verification(targets=targets, due_at=at) if action.incident_id]
     if not due:
         return 0
@@ -53,7 +57,8 @@ def run(*, at: datetime, targets: Collection[str] | None = None) -> int:
     data = readings.load(rules={rule for _, rule in known}, at=at, targets=targets, back_to=_back_to(known))
     proofs = [(action, _proof(action, rule, data, at)) for action, rule in known]
     proofs += [(action, _without_a_rule(action, at)) for action in unjudgeable]
-    judged = [action for action, proof in proofs if _record(action, proof, at)]
+    in_time = takewhile(lambda _: allowed(), proofs)
+    judged = [action for action, proof in in_time if _record(action, proof, at)]
     demotion.review({action.policy_name for action in judged}, at=at)
     return len(judged)
 

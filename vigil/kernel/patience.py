@@ -12,6 +12,8 @@ from contextvars import ContextVar
 
 ASK_AGAIN_AFTER = 0.5
 """Seconds."""
+SPARE_SECONDS = 0.5
+"""What `Allowance` leaves of a patience: to end what was begun, and to answer."""
 
 _until: ContextVar[float | None] = ContextVar("vigil_patience", default=None)
 
@@ -31,6 +33,28 @@ def left() -> float | None:
     """Seconds; 0.0 when it is over, None without a limit."""
     until = _until.get()
     return None if until is None else max(0.0, until - time.monotonic())
+
+
+def unlimited() -> bool:
+    """There is always time for one more."""
+    return True
+
+
+class Allowance:
+    """Asked before each piece of a long work that may be left off: whether there is time for one more.
+
+    There is until half a second before the patience in force is over.
+    """
+
+    def __init__(self) -> None:
+        self.exhausted = False
+        """Whether it said no, so that something was left off."""
+
+    def __call__(self) -> bool:
+        """Whether there is; after a no it stays at that."""
+        seconds = left()
+        self.exhausted |= seconds is not None and seconds <= SPARE_SECONDS
+        return not self.exhausted
 
 
 class Silence:

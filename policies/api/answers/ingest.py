@@ -38,7 +38,9 @@ class OrderedAction(Answer, frozen=True, kw_only=True):
 
 class _Evaluated(Answer, frozen=True, kw_only=True):
     ok: bool
-    policies_evaluated: bool
+    policies_evaluated: Annotated[
+        bool, Meta(description="False: stored, and not all judged within the request; the next sweep does that.")
+    ]
     violations: list[Violation]
     actions: list[OrderedAction]
 

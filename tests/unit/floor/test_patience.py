@@ -94,3 +94,17 @@ def _until_it_ends(silence: Silence) -> None:
     while silence.holds:
         assert time.monotonic() < until
         time.sleep(0.005)
+
+
+def test_there_is_time_for_everything_outside_a_request() -> None:
+    allowance = patience.Allowance()
+    assert [allowance() for _ in range(3)] == [True] * 3
+    assert not allowance.exhausted
+
+
+def test_a_long_work_is_left_off_before_the_patience_is_over() -> None:
+    allowance = patience.Allowance()
+    with patience.within(patience.SPARE_SECONDS / 2):
+        assert not allowance()
+    assert not allowance()
+    assert allowance.exhausted
