@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 
 import structlog
@@ -17,7 +18,8 @@ from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections, tr
 from django.db.models import DateTimeField, Func
 from django.utils.dateparse import parse_datetime
 
-from vigil.kernel import failpoints
+from vigil.kernel import failpoints, turns
+from vigil.kernel import patience as wait
 
 logger = structlog.get_logger(__name__)
 
@@ -98,13 +100,32 @@ def _lose_on_purpose(using: str) -> None:
 
 @contextmanager
 def _turn(using: str) -> Iterator[Callable[[], None]]:
-    """Hold this process's turn to write; what it gives ends the turn early."""
+    """Hold the turn to write, this process's and among processes; what it gives ends the turn early."""
     with ExitStack() as turn:
         if connections[using].vendor == "sqlite":
-            if not _one_writer.acquire(timeout=RETRY_FOR_SECONDS):
+            seconds = _patience()
+            until = time.monotonic() + seconds
+            if not _one_writer.acquire(timeout=seconds):
                 raise OperationalError("database is locked: other writers of this process took too long")
             turn.callback(_one_writer.release)
+            if file := _turns_file(connections[using].settings_dict["NAME"]):
+                ours = turns.at(file)
+                if not ours.take(seconds=max(0.0, until - time.monotonic())):
+                    raise OperationalError("database is locked: other processes that write took too long")
+                turn.callback(ours.give_back)
         yield turn.close
+
+
+def _patience() -> float:
+    """Seconds to wait for a turn: no longer than whoever is at work may wait for the database."""
+    left = wait.left()
+    return RETRY_FOR_SECONDS if left is None else min(left, RETRY_FOR_SECONDS)
+
+
+def _turns_file(database: str | Path) -> str:
+    """Beside the database's own files; "" for one in memory."""
+    name = str(database)
+    return "" if name == ":memory:" or name.startswith("file:") else f"{name}-turn"
 
 
 @contextmanager

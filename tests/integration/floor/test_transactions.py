@@ -137,7 +137,7 @@ def test_a_fork_does_not_inherit_somebody_elses_turn() -> None:
                 os._exit(0)
         finally:
             os._exit(1)
+    done.set()  # among processes the child waits for it; among its own threads there is none that could end it
     _, status = os.waitpid(child, 0)
-    done.set()
     other.join()
     assert os.waitstatus_to_exitcode(status) == 0
