@@ -7,11 +7,11 @@ event at each change, named after the alert. A notification that comes again ref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from metrics.formats import moments, payloads, shaped
+from metrics.formats import moments, payloads, shaped, text
 from metrics.formats.gathering import Gathering, Identity, identity
 from metrics.formats.moments import Span
 from metrics.formats.reading import Decoded
@@ -44,7 +44,8 @@ class _Notification(msgspec.Struct, rename="camel"):
     version: str = "4"
     receiver: str = ""
     group_key: str = ""
-    truncated_alerts: int = 0
+    truncated_alerts: Annotated[int, msgspec.Meta(le=2**32)] = 0
+    """More than that is no count, and nothing could add it up."""
     external_url: str = msgspec.field(name="externalURL", default="")
 
 
@@ -91,8 +92,11 @@ def _alert(alert: _Alert, sent: _Notification, span: Span, gathered: Gathering) 
 def _event_identity(alert: _Alert, series: Identity) -> Identity:
     if series.errors:
         return series
-    suffix = "" if alert.status == "firing" else RESOLVED
-    return identity(alert.labels["alertname"] + suffix, alert.labels.items())
+    event = identity(alert.labels["alertname"], alert.labels.items())
+    if event.errors or alert.status == "firing":
+        return event
+    # Whatever name the beginning could have, the end must not be refused for its suffix: the series would stay at 1.
+    return event._replace(name=event.name[: text.NAME_MOST - len(RESOLVED)] + RESOLVED)
 
 
 def _mark(alert: _Alert) -> str:

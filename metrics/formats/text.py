@@ -4,7 +4,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
-_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,199}")
+NAME_MOST = 200
+_NAME = re.compile(rf"[a-zA-Z_][a-zA-Z0-9_.:-]{{0,{NAME_MOST - 1}}}")
 _TAG_KEY = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.-]{0,63}")
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_.:-]")
 _NOT_IN_TAG_KEYS = re.compile(r"[^a-zA-Z0-9_.-]")

@@ -95,6 +95,23 @@ def test_truncated_alerts_are_known_by_their_number() -> None:
     assert both(notified)[1].payload["truncated_alerts"] == 3
 
 
+@pytest.mark.parametrize("count", [2**64, 10**400], ids=["65 bits", "401 digits"])
+def test_a_number_of_truncated_alerts_that_is_no_count_is_refused(count: int) -> None:
+    with pytest.raises(Unreadable) as refused:
+        decode(alert(), truncatedAlerts=count)
+    assert refused.value.status == 400
+    assert "$.truncatedAlerts" in refused.value.detail
+
+
+@pytest.mark.parametrize("length", [191, 192, 200])
+def test_the_end_of_an_alert_is_taken_whenever_its_beginning_was(length: int) -> None:
+    labels = LABELS | {"alertname": "S" * length}
+    assert both(decode(alert(labels=labels)))[1].name == "S" * length
+    reading, event = both(decode(alert("resolved", labels=labels)))
+    assert reading.value == 0
+    assert event.name == "S" * 191 + "_resolved"
+
+
 BAD = {
     "no name": ({"labels": {"host": "a"}}, "labels.alertname"),
     "a name too long": ({"labels": {"alertname": "x" * 201}}, "name"),
