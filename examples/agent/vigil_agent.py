@@ -184,11 +184,16 @@ class Spool:
         """Keep a round, durably; the oldest rounds make way when there are too many."""
         path = self._directory / f"{int(at * 1000):014d}-{uuid.uuid4().hex}.json"
         part = path.with_suffix(".part")
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(readings, file, separators=(",", ":"))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        try:
+            with part.open("w", encoding="utf-8") as file:
+                json.dump(readings, file, separators=(",", ":"))
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                part.unlink()  # a full disk must not fill up with halves
+            raise
         self._make_room()
 
     def rounds(self) -> list[Path]:
@@ -335,7 +340,13 @@ class Agent:
         if not rounds or time.monotonic() < self._not_before:
             return
         oldest = rounds[0]
-        answer = self.vigil.send(oldest.read_bytes(), idempotency_key=oldest.stem)
+        try:
+            body = oldest.read_bytes()
+        except OSError as error:
+            self.say(f"vigil-agent: a round is put aside, it cannot be read: {error}")
+            self.spool.refuse(oldest)
+            return
+        answer = self.vigil.send(body, idempotency_key=oldest.stem)
         if answer.stored:
             if self._failures:
                 self.say(f"vigil-agent: Vigil answers again; {len(rounds)} rounds were waiting.")

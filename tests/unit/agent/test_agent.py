@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -168,6 +169,27 @@ def told(agent: Agent) -> list[str]:
     lines = agent.say.__self__  # type: ignore[attr-defined]
     assert isinstance(lines, Lines)
     return lines
+
+
+def test_a_disk_that_takes_no_round_does_not_fill_up_with_halves(agent: Agent, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        agent.take(at=NOW)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [line.split(":")[1] for line in told(agent)] == [" this round is lost, it cannot be written"]
+    assert not list(tmp_path.rglob("*.part"))
+    agent.take(at=NOW)
+    assert len(agent.spool.rounds()) == 1
+
+
+def test_a_round_that_cannot_be_read_stands_in_nobodys_way(agent: Agent, vigil_server: fake_vigil.Server) -> None:
+    agent.take(at=NOW)
+    (agent.spool.rounds()[0].parent / "0-damaged.json").mkdir()
+    for _ in range(2):
+        agent.send_one()
+    assert agent.spool.rounds() == []
 
 
 def test_a_round_carries_the_hosts_tags_and_its_own_time(agent: Agent, vigil_server: fake_vigil.Server) -> None:
