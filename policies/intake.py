@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
+from django.db import OperationalError
 
 from metrics import ingest
 from metrics.formats.reading import EventReading, Reading
@@ -27,6 +28,7 @@ from policies.concerns import Look
 from policies.engine.values import Outcome
 from policies.judging import Judged, Judgement
 from policies.remedies import Settled
+from vigil.kernel import patience
 from vigil.kernel.patience import Allowance
 from vigil.telemetry import metrics as telemetry
 
@@ -59,13 +61,19 @@ def accept(
 ) -> Accepted:
     """Store the readings, then judge the policies that read them. Raises what `metrics.ingest.store` raises.
 
-    In a process that shares commits, also VigilError (503) when a reading is not stored within 2.5 s.
+    In a process that shares commits, also VigilError (503) when a reading is not stored within 2.5 s; and in a request
+    that comes when another has just waited in vain.
     """
     look: Look | None = None
-    if sharing.on() and receipt is None and len(readings) == 1 and isinstance(readings[0], Reading):
-        stored, look = sharing.store(readings[0], at=at, actor=actor)
-    else:
-        stored = ingest.store(readings=readings, at=at, source=source or actor, actor=actor, receipt=receipt)
+    if patience.strain.holds and patience.left() is not None:
+        raise sharing.TooSlow(
+            "The database is too slow for those before you; nothing of this is stored.", retry_after=1
+        )
+    with patience.strain.watched(OperationalError, sharing.TooSlow):
+        if sharing.on() and receipt is None and len(readings) == 1 and isinstance(readings[0], Reading):
+            stored, look = sharing.store(readings[0], at=at, actor=actor)
+        else:
+            stored = ingest.store(readings=readings, at=at, source=source or actor, actor=actor, receipt=receipt)
     allowance = Allowance()
     try:
         settled = _judge(look or concerns.look(stored, at=at), at, allowance)

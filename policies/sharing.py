@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 PATIENCE_SECONDS = 2.5
 """How long a request waits for its reading to be durable."""
+SHORTEST_SECONDS = 0.2
+"""How long it waits at least, where others have waited for long."""
 AT_ONCE = 500
 """Readings in one commit."""
 WAITING = 10_000
@@ -79,7 +81,8 @@ def store(reading: Reading, *, at: datetime, actor: str = "") -> Answer:
     try:
         if patience.silence.holds:
             raise Busy("the database does not answer")
-        return _shared.do((reading, at, actor), seconds=PATIENCE_SECONDS)
+        seconds = max(PATIENCE_SECONDS - patience.strain.longest(), SHORTEST_SECONDS)
+        return _shared.do((reading, at, actor), seconds=seconds)
     except Busy as error:
         raise TooSlow(
             "The database is too slow; the reading may or may not be stored. Send it again, with an Idempotency-Key if "

@@ -3,13 +3,15 @@
 import itertools
 import os
 import signal
+import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 import requests
 
@@ -21,6 +23,8 @@ from tests.servers.stack import Stack
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
 WITHIN = 3.0
+CROWD = 128
+"""Callers at a time, several times more than that."""
 AT_ONCE = 40
 """Callers, which is more than the web server has threads."""
 
@@ -90,6 +94,38 @@ def test_a_database_that_hangs_is_told_within_three_seconds_at_every_address(
             _until(lambda: field.read().status_code == 201, seconds=20)
 
         assert set(field.told) <= field.stored()
+
+
+def test_a_database_that_is_slow_is_told_within_three_seconds_however_many_ask(
+    live_stack: Callable[..., Stack],
+) -> None:
+    field = _Field(live_stack())
+    assert field.read().status_code == 201
+
+    def try_one(_: int) -> tuple[requests.Response, float]:
+        return field.post("", b'{"name": "load", "value": 1}', "application/json")
+
+    with _locked(field.running), ThreadPoolExecutor(CROWD) as callers:
+        answers = list(callers.map(try_one, range(CROWD)))
+    assert sorted(seconds for _, seconds in answers if seconds > WITHIN) == []
+    assert {answer.status_code for answer, _ in answers} == {503}
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer, _ in answers)
+    _until(lambda: field.read().status_code == 201, seconds=20)
+    assert set(field.told) <= field.stored()
+
+
+@contextmanager
+def _locked(running: Stack) -> Iterator[None]:
+    """Somebody holds what every reading must write to, and the database answers everything else."""
+    database = running.environment.get("DATABASE_URL")
+    if not database:
+        with closing(sqlite3.connect(running.data_dir / "vigil.sqlite3", isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            yield
+        return
+    with psycopg.connect(database) as holder:
+        holder.execute("LOCK TABLE metrics_series, metrics_sample")
+        yield
 
 
 def test_readings_that_were_acknowledged_outlive_a_killed_web_server(live_stack: Callable[..., Stack]) -> None:

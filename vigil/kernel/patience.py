@@ -84,5 +84,48 @@ class Silence:
             self._silent = False
 
 
+class Strain:
+    """Whether somebody has just waited in vain for a database that is slow, though not silent.
+
+    Who comes right after that has waited already: in the web server's queue, for one of the threads that waited.
+    """
+
+    LONG_SECONDS = 1.0
+    """Who waited for less than that held nobody up."""
+    LASTS_SECONDS = 1.0
+    """Longer than those who began together wait after one another (2 and 2.5 s on SQLite)."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._began: dict[int, float] = {}
+
+    def longest(self) -> float:
+        """Seconds that somebody waits by now; whoever comes meanwhile may have waited with them, in that queue."""
+        began = list(self._began.values())  # in one step, so that nobody comes or goes meanwhile; the oldest is first
+        return time.monotonic() - began[0] if began else 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether a newcomer is better told at once."""
+        return time.monotonic() < self._until
+
+    @contextmanager
+    def watched(self, *errors: type[Exception]) -> Iterator[None]:
+        """What is done inside waits for the database: in vain when one of `errors` comes of it after a long time."""
+        me = threading.get_ident()
+        self._began[me] = began = time.monotonic()
+        try:
+            yield
+        except errors:
+            if time.monotonic() - began > self.LONG_SECONDS:
+                self._until = time.monotonic() + self.LASTS_SECONDS
+            raise
+        finally:
+            del self._began[me]
+        self._until = 0.0
+
+
 silence = Silence()
+"""This process's."""
+strain = Strain()
 """This process's."""

@@ -108,3 +108,40 @@ def test_a_long_work_is_left_off_before_the_patience_is_over() -> None:
         assert not allowance()
     assert not allowance()
     assert allowance.exhausted
+
+
+def test_who_comes_after_somebody_waited_in_vain_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    strain = patience.Strain()
+    monkeypatch.setattr(strain, "LONG_SECONDS", 0.0)
+    monkeypatch.setattr(strain, "LASTS_SECONDS", 0.05)
+    with pytest.raises(TimeoutError), strain.watched(TimeoutError):
+        raise TimeoutError
+    assert strain.holds
+    time.sleep(0.06)
+    assert not strain.holds
+
+
+def test_a_quick_refusal_strains_nobody() -> None:
+    strain = patience.Strain()
+    with pytest.raises(TimeoutError), strain.watched(TimeoutError):
+        raise TimeoutError
+    assert not strain.holds
+
+
+def test_an_answer_ends_the_strain(monkeypatch: pytest.MonkeyPatch) -> None:
+    strain = patience.Strain()
+    monkeypatch.setattr(strain, "LONG_SECONDS", 0.0)
+    with pytest.raises(TimeoutError), strain.watched(TimeoutError):
+        raise TimeoutError
+    with strain.watched(TimeoutError):
+        pass
+    assert not strain.holds
+
+
+def test_a_newcomer_knows_how_long_the_first_of_those_who_wait_has_waited() -> None:
+    strain = patience.Strain()
+    assert strain.longest() == 0.0
+    with strain.watched(TimeoutError):
+        time.sleep(0.02)
+        assert strain.longest() >= 0.02
+    assert strain.longest() == 0.0
