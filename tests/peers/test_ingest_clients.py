@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +12,11 @@ from typing import Any
 
 import pytest
 import requests
+from cloudevents.core.bindings import http as over_http
+from cloudevents.core.v1.event import CloudEvent
+from influxdb_client.client.influxdb_client import InfluxDBClient
+from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.rest import ApiException
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk.metrics import Counter, MeterProvider
@@ -225,3 +230,57 @@ def test_collectds_values_arrive(vigil: tuple[Stack, str], tmp_path: Path) -> No
     assert (load["target"], load["tags"]) == ("web-08", {"host": "web-08"})
     memory = {one["tags"]["type_instance"]: one["last_value"] for one in _series(vigil, "memory")}
     assert memory["used"] > 0
+
+
+@pytest.mark.parametrize("gzip", [False, True], ids=["plain", "gzip"])
+def test_points_that_influxdbs_own_client_writes_arrive(vigil: tuple[Stack, str], gzip: bool) -> None:
+    stack, key = vigil
+    host = f"web 09,{gzip}=b"
+    url = f"{stack.base_url}/api/v1/ingest/influx"
+    fields = {"degrees": 21.5, "people": 8, "lit": True, "by": "x"}
+    point = {"measurement": "room", "tags": {"host": host}, "fields": fields}
+    with InfluxDBClient(url=url, token=key, org="any", enable_gzip=gzip) as client:
+        client.write_api(write_options=SYNCHRONOUS).write(bucket="any", record=[point, point])
+    stored = {
+        name: one["last_value"]
+        for name in ("room_degrees", "room_people", "room_lit", "room_by")
+        for one in _series(vigil, name)
+        if one["target"] == host
+    }
+    assert stored == {"room_degrees": 21.5, "room_people": 8, "room_lit": 1}
+
+
+def test_influxdbs_own_client_is_told_what_was_dropped(vigil: tuple[Stack, str]) -> None:
+    stack, key = vigil
+    lines = ["mill,host=web-09 speed=3", "mill,host=web-09 speed=4 1"]
+    with (
+        InfluxDBClient(url=f"{stack.base_url}/api/v1/ingest/influx", token=key, org="any") as client,
+        pytest.raises(ApiException) as refused,
+    ):
+        client.write_api(write_options=SYNCHRONOUS).write(bucket="any", record=lines)
+    assert (refused.value.status, "dropped=1" in str(refused.value.message)) == (400, True)
+    assert [one["last_value"] for one in _series(vigil, "mill_speed")] == [3]
+
+
+@pytest.mark.parametrize(
+    "pack", [over_http.to_binary_event, over_http.to_structured_event], ids=["binary", "structured"]
+)
+def test_events_of_the_cloudevents_sdk_arrive_once(
+    vigil: tuple[Stack, str], pack: Callable[[CloudEvent], over_http.HTTPMessage]
+) -> None:
+    stack, key = vigil
+    kind = f"deploy.{pack.__name__}"
+    attributes = {"type": kind, "source": "/ci/a shop", "target": "web-10", "severity": "critical"}
+    message = pack(CloudEvent(attributes=attributes, data={"commit": "ab12"}))
+    answers = [
+        stack.session(key).post(
+            f"{stack.base_url}/api/v1/ingest/cloudevents", message.body, headers=dict(message.headers), timeout=10
+        )
+        for _ in range(2)
+    ]
+    assert [(one.status_code, one.json()["stored"], one.json()["repeated"]) for one in answers] == [
+        (201, 1, 0),
+        (201, 0, 1),
+    ]
+    ask = "from metrics.models import Event; print(*Event.objects.filter(name={!r}).values_list('target', 'severity'))"
+    assert stack.manage("shell", "-v", "0", "-c", ask.format(kind)).stdout.strip() == "('web-10', 'critical')"
