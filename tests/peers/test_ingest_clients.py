@@ -1,5 +1,7 @@
 """Real clients of the ingest protocols speak to one running Vigil."""
 
+import calendar
+import getpass
 import os
 import re
 import shutil
@@ -24,7 +26,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, PeriodicExp
 from opentelemetry.sdk.resources import Resource
 
 from tests.servers.processes import free_port, wait_until
-from tests.servers.stack import Stack, launcher
+from tests.servers.stack import ROOT, Stack, launcher
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(240)]
 
@@ -230,6 +232,48 @@ def test_collectds_values_arrive(vigil: tuple[Stack, str], tmp_path: Path) -> No
     assert (load["target"], load["tags"]) == ("web-08", {"host": "web-08"})
     memory = {one["tags"]["type_instance"]: one["last_value"] for one in _series(vigil, "memory")}
     assert memory["used"] > 0
+
+
+@_needs("nagios4", package="nagios4-core")
+def test_a_nagioses_results_arrive_by_the_command_of_the_documentation(
+    vigil: tuple[Stack, str], tmp_path: Path
+) -> None:
+    stack, key = vigil
+    (tmp_path / "vigil.header").write_text(f"Authorization: Bearer {key}\n")
+    (tmp_path / "disk").write_text("#!/bin/sh\necho 'DISK CRITICAL | /=95%'\nexit 2\n")
+    (tmp_path / "disk").chmod(0o700)
+    (command,) = re.findall(r"define command {.*?\n}", (ROOT / "docs/ingest/checks.md").read_text(), flags=re.DOTALL)
+    command = command.replace("/etc/nagios4", str(tmp_path)).replace("https://vigil.example.org", stack.base_url)
+    days = "".join(f" {name.lower()} 00:00-24:00\n" for name in calendar.day_name)
+    rest = "max_check_attempts 1\n check_period always\n notification_period always\n contacts nobody\n}\n"
+    (tmp_path / "objects.cfg").write_text(
+        f"{command}\n"
+        f"define command {{\n command_name disk\n command_line {tmp_path}/disk\n}}\n"
+        f"define timeperiod {{\n timeperiod_name always\n alias always\n{days}}}\n"
+        "define contact {\n contact_name nobody\n host_notifications_enabled 0\n service_notifications_enabled 0\n"
+        " host_notification_period always\n service_notification_period always\n"
+        " host_notification_commands disk\n service_notification_commands disk\n}\n"
+        f"define host {{\n host_name web-11\n address 127.0.0.1\n {rest}"
+        "define service {\n host_name web-11\n service_description disk\n check_command disk\n"
+        f" check_interval 2\n retry_interval 2\n {rest}"
+    )
+    (tmp_path / "results").mkdir()
+    files = {
+        name: tmp_path / name for name in ("log_file", "object_cache_file", "status_file", "lock_file", "temp_file")
+    }
+    user = getpass.getuser()
+    (tmp_path / "nagios.cfg").write_text(
+        "".join(f"{name}={path}\n" for name, path in files.items())
+        + f"cfg_file={tmp_path}/objects.cfg\nquery_socket={tmp_path}/qh\nstate_retention_file={tmp_path}/kept\n"
+        f"temp_path={tmp_path}\ncheck_result_path={tmp_path}/results\ncommand_file={tmp_path}/cmd\n"
+        f"nagios_user={user}\nnagios_group={user}\ncheck_external_commands=0\nuse_syslog=0\ninterval_length=1\n"
+        "obsess_over_services=1\nocsp_command=to_vigil\n"
+    )
+    with _running("nagios4", str(tmp_path / "nagios.cfg")):
+        wait_until(lambda: bool(_series(vigil, "check_perf")), seconds=60, what="a check's result arrives")
+    (state,), (free,) = _series(vigil, "check_state"), _series(vigil, "check_perf")
+    assert (state["target"], state["tags"]["check"], state["last_value"]) == ("web-11", "disk", 2)
+    assert (free["tags"]["label"], free["tags"]["unit"], free["last_value"]) == ("/", "%", 95)
 
 
 @pytest.mark.parametrize("gzip", [False, True], ids=["plain", "gzip"])
