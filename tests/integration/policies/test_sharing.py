@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
+from celery import Celery
 from django.db import OperationalError, connection, connections
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
@@ -148,3 +149,28 @@ def test_a_series_that_was_dropped_meanwhile_is_made_again(at: datetime) -> None
     assert [one.samples[0].value for one in stored] == [2, 3]
     assert sorted(Sample.objects.values_list("value", flat=True)) == [1, 1, 2, 3]
     assert Series.objects.count() == 2
+
+
+class AtOnce:
+    """Shares with nobody, on the caller's own thread, whose statements can be counted."""
+
+    def do(self, item: sharing.Item, *, seconds: float) -> sharing.Answer:
+        [answer] = sharing._store_all([item])
+        assert not isinstance(answer, Exception)
+        return answer
+
+
+@pytest.mark.postgres_only
+def test_a_reading_that_touches_no_policy_is_one_statement_and_nothing_for_the_broker(
+    at: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast.policy()
+    monkeypatch.setattr(Celery, "send_task", lambda *_, **__: pytest.fail("nothing is to be sent"))
+    one, later = Reading("load", 1, {"host": "web-01"}, None), at + timedelta(milliseconds=100)  # the book is known
+    with monkeypatch.context() as alone:
+        alone.setattr(sharing, "_shared", AtOnce())
+        intake.accept(readings=[one], at=at)
+        with CaptureQueriesContext(connection) as seen:
+            accepted = intake.accept(readings=[one], at=later)
+    assert (accepted.evaluated, accepted.settled) == (True, ())
+    assert [query["sql"] for query in seen] == [seen[0]["sql"]]
